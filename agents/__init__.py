@@ -1,0 +1,1 @@
+"""Policies: whatever turns an observation into an action."""

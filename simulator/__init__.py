@@ -1,0 +1,1 @@
+"""Dreamlane: a closed-loop driving simulator whose camera is a generative world model."""

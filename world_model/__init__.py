@@ -1,0 +1,1 @@
+"""An action-conditioned, frame-wise visual autoregressive world model."""

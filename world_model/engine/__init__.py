@@ -1,0 +1,1 @@
+"""Backends that step a world model, all behind the four verbs of `base.Engine`."""

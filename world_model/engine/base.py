@@ -1,0 +1,90 @@
+"""The engine's interface: four verbs for every model family and backend.
+
+A frame comes out because an action went in. The batch is the leading axis everywhere, randomness comes
+in as an explicit array, and the whole state can be taken out and put back: rewind, branch and bit-exact
+replay follow from that.
+
+Shapes: B batch, T context frames, H W picture, A=2 action, E=2 ego inputs (speed_mps, yaw_rate_radps),
+L tokens of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+
+STATE_HEADS = (
+    "speed_mps",
+    "yaw_rate_radps",
+    "lane_offset_m",
+    "heading_error_rad",
+    "curvature_1pm",
+    "lead_distance_m",
+)
+"""Regressed quantities of the new frame, in the order in which heads emit them."""
+
+EVENT_HEADS = ("collision", "offroad")
+"""Probabilities of the events that end an episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What one step yields, for each element of the batch."""
+
+    frame_BHWC: NDArray[np.uint8] | None  # None when decoding was switched off
+    state: Mapping[str, NDArray[np.float32]]  # STATE_HEADS -> (B,)
+    events: Mapping[str, NDArray[np.float32]]  # EVENT_HEADS -> (B,) probabilities in [0, 1]
+    known: frozenset[str]  # heads this checkpoint was trained on; the others are noise
+    surprise_B: NDArray[np.float32]  # mean entropy of the sampled tokens' distributions, nats
+    drift_B: NDArray[np.float32]  # 0 inside the training range of image statistics, grows outside
+    tokens_BL: NDArray[np.int16]
+    latent_BChw: NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Steps a batch of dreams. Implementations: `eager.EagerEngine`."""
+
+    batch_size: int
+    frame_shape: tuple[int, int, int]  # H, W, 3
+    dt_s: float
+    context_frames: int  # how many frames `reset` makes use of; fewer are accepted
+    backend: str  # e.g. "eager"
+    device: str  # in words, e.g. "CPU, 2 threads"
+    checkpoint_hash: str
+
+    def reset(
+        self,
+        context_frames_BTHWC: NDArray[np.uint8],
+        context_actions_BTA: NDArray[np.float32],
+        context_ego_BTE: NDArray[np.float32],
+        slots: Sequence[int] | None = None,
+    ) -> None:
+        """Start from recorded frames. Action t was taken after frame t; the last one is ignored
+        (the first `step` brings it). `slots` restricts the reset to some elements of the batch."""
+
+    def append_frame(
+        self,
+        frame_BHWC: NDArray[np.uint8],
+        action_BA: NDArray[np.float32],
+        ego_BE: NDArray[np.float32],
+    ) -> None:
+        """Advance with a given frame instead of a dreamed one: it followed on `action`."""
+
+    def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
+        """Dream the next frame. `noise_BL` is uniform in [0, 1), one number a token."""
+
+    def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
+        """Noise for one step, each row from its own generator."""
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """A copy of everything the next step depends on; each array's leading axis is the batch."""
+
+    @state.setter
+    def state(self, value: Mapping[str, Array]) -> None: ...
