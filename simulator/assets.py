@@ -1,0 +1,61 @@
+"""Where the shipped models and context recordings are.
+
+They live in `assets/` of the checkout, beside the packages, not inside them: the wheel stays small.
+`DREAMLANE_ASSETS` names another place.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ASSETS_VARIABLE = "DREAMLANE_ASSETS"
+
+
+class AssetMissing(FileNotFoundError):  # noqa: N818  (reads as what it says: asset missing)
+    """A shipped file isn't there; the message says where it was looked for and what to do."""
+
+
+def assets_dir() -> Path:
+    """Return the folder of the shipped files. Raises `AssetMissing` where there is none."""
+    chosen = os.environ.get(ASSETS_VARIABLE)
+    place = Path(chosen) if chosen else Path(__file__).resolve().parent.parent / "assets"
+    if place.is_dir():
+        return place
+    raise AssetMissing(
+        f"no assets folder at {place}. It belongs to the source checkout: install dreamlane "
+        f"editable from one (`make venv`), or set {ASSETS_VARIABLE} to a copy of its assets/."
+    )
+
+
+def model_dir(name: str) -> Path:
+    """Return the folder of a shipped model. Raises `AssetMissing` naming the models there are."""
+    return _entry("models", name, "world model")
+
+
+def context_dir(scenario: str) -> Path:
+    """Return the recorded starts of a scenario. Raises `AssetMissing` naming those there are."""
+    return _entry("contexts", scenario, "recorded start for the scenario")
+
+
+def model_names() -> list[str]:
+    """Return the shipped models' names, sorted. Empty without an assets folder."""
+    try:
+        models = assets_dir() / "models"
+    except AssetMissing:
+        return []
+    if not models.is_dir():
+        return []
+    return sorted(entry.parent.name for entry in models.glob("*/config.json"))
+
+
+def _entry(kind: str, name: str, what: str) -> Path:
+    parent = assets_dir() / kind
+    place = parent / name
+    if place.is_dir() and place.parent == parent:
+        return place
+    present = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
+    raise AssetMissing(
+        f"no {what} {name!r} in {parent}. "
+        + (f"Present: {', '.join(present)}." if present else "The folder is empty or missing.")
+    )
