@@ -1,0 +1,7 @@
+"""The one error that every part of the recording package raises."""
+
+from __future__ import annotations
+
+
+class RecordingError(RuntimeError):
+    """A recording can't be written or read. The message names the file and says what to do."""

@@ -1,0 +1,1 @@
+"""Readers of foreign drives: each writes ordinary episodes and states what it converted."""
