@@ -100,6 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _explain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").partition(".")[0] in {
+            "simulator",
+            "world_model",
+            "agents",
+            "scenarios",
+        }:
+            return f"this installation lacks its own module {error.name!r}: reinstall it (`make venv`)."
         return (
             f"the Python package {error.name!r} is missing. Install everything with `make venv`, "
             "or run `dreamlane doctor` to see what else this machine lacks."
