@@ -1,6 +1,6 @@
 # Everything a fresh machine needs, then the five things one does here. `make demo` and `make test`
 # set up on their own: system libraries, a .venv in the checkout, pinned dependencies.
-# PYTHON=... picks another interpreter (3.11 to 3.13); ARGS=... is passed on: make demo ARGS="--frames 100".
+# PYTHON=... picks another interpreter (3.11 to 3.13); ARGS=... is passed on: make demo ARGS="frames=100".
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

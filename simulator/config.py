@@ -62,8 +62,8 @@ def config_names() -> list[str]:
 
 def _forced(override: str, accepted: dict[str, str]) -> str:
     """Let an override set a field that the YAML leaves to the dataclass's default."""
-    key = override.partition("=")[0]
-    return f"++{override}" if key in accepted else override
+    key, equals, _ = override.partition("=")
+    return f"++{override}" if equals and key in accepted else override
 
 
 def _fields(group: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -80,10 +80,12 @@ def _fields(group: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default is not dataclasses.MISSING:
-        return f" = {field.default!r}"
-    if field.default_factory is not dataclasses.MISSING:
-        return f" = {field.default_factory()!r}"
-    return " (required)"
+        value = field.default
+    elif field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    else:
+        return " (required)"
+    return f" = {str(value) if isinstance(value, Path) else repr(value)}"
 
 
 def _listing(accepted: dict[str, str]) -> str:
