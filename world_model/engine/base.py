@@ -57,6 +57,13 @@ class Engine(Protocol):
     backend: str  # e.g. "eager"
     device: str  # in words, e.g. "CPU, 2 threads"
     checkpoint_hash: str
+    known: frozenset[str]  # heads this checkpoint was trained on, as in every StepOutput
+    latent_shape: tuple[int, int, int]  # C, h, w
+    decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
+
+    @property
+    def latent(self) -> NDArray[np.float32]:
+        """(B, C, h, w) of each newest frame, after `reset`, `append_frame` or `step`."""
 
     def reset(
         self,
