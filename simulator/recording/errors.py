@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class RecordingError(RuntimeError):
+class RecordingError(OSError):
     """A recording can't be written or read. The message names the file and says what to do."""

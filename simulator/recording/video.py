@@ -86,7 +86,8 @@ def decode(data: bytes, name: str) -> Iterator[NDArray[np.uint8]]:
                     src_color_range=ColorRange.MPEG,
                     dst_color_range=ColorRange.JPEG,
                 )
-                yield rgb.to_ndarray()
+                frame: NDArray[np.uint8] = np.asarray(rgb.to_ndarray(), np.uint8)
+                yield frame
     except (av.FFmpegError, IndexError) as error:
         raise RecordingError(
             f"{name}: not a readable video ({error}); delete the episode and record it again"

@@ -159,10 +159,7 @@ def _write_episode(
     # The action after frame t lasts until frame t+1: the mean of the source's values in between.
     ends = np.append(rows[1:], rows[-1] + 1)
     actions = np.array(
-        [
-            (steer[a:b].mean(), accelerate[a:b].mean())
-            for a, b in zip(rows, ends, strict=True)
-        ]
+        [(steer[a:b].mean(), accelerate[a:b].mean()) for a, b in zip(rows, ends, strict=True)]
     )
     clipped = int((np.abs(actions[:-1]) > 1).any(axis=1).sum())
     actions = np.clip(actions, -1.0, 1.0)
@@ -196,7 +193,9 @@ class _Pictures:
         self._open: tuple[Path, NDArray[np.uint8], NDArray[np.int64]] | None = None
         shards = sorted(folder.glob("frames_*.npz"))
         if not shards:
-            raise RecordingError(f"{folder} has no frames_NN.npz: give the unpacked data set's folder")
+            raise RecordingError(
+                f"{folder} has no frames_NN.npz: give the unpacked data set's folder"
+            )
         for shard in shards:
             try:
                 with np.load(shard) as archive:
@@ -225,11 +224,13 @@ class _Pictures:
 
 def _read_table(file: Path, columns: tuple[str, ...]) -> Table:
     try:
-        with open(file, newline="") as stream:
+        with file.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         table = {name: np.array([float(row[name]) for row in rows]) for name in columns}
     except FileNotFoundError as error:
-        raise RecordingError(f"{file} doesn't exist: give the unpacked data set's folder") from error
+        raise RecordingError(
+            f"{file} doesn't exist: give the unpacked data set's folder"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise RecordingError(f"{file}: expected numbers in columns {columns} ({error})") from error
     if len(rows) < 2:
