@@ -33,6 +33,7 @@ def compose(group: type[T], name: str, overrides: Sequence[str] = ()) -> T:
     if not (CONF_DIR / f"{name}.yaml").is_file():
         raise ConfigError(f"no config {name!r}. Present: {', '.join(config_names())}.")
     accepted = dict(_fields(group))
+    choices = _choices(name)
 
     # Imported here: --help and library use shouldn't pay half a second for Hydra.
     from hydra import compose as hydra_compose
@@ -49,7 +50,8 @@ def compose(group: type[T], name: str, overrides: Sequence[str] = ()) -> T:
         merged = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"{reason}\nAccepted for {name!r}:\n{_listing(accepted)}") from error
+        listing = "\n".join(f"  {key}: {kind}" for key, kind in (accepted | choices).items())
+        raise ConfigError(f"{reason}\nAccepted for {name!r}:\n{listing}") from error
     return typing.cast(T, _with_tuples(merged))
 
 
@@ -88,8 +90,16 @@ def _default(field: dataclasses.Field[Any]) -> str:
     return f" = {str(value) if isinstance(value, Path) else repr(value)}"
 
 
-def _listing(accepted: dict[str, str]) -> str:
-    return "\n".join(f"  {key}: {kind}" for key, kind in accepted.items())
+def _choices(name: str) -> dict[str, str]:
+    """Return the groups that the file's defaults list chooses from, and their options."""
+    import yaml
+
+    content = yaml.safe_load((CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+    groups = [
+        key for entry in content.get("defaults", ()) if isinstance(entry, dict) for key in entry
+    ]
+    options = {group: sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml")) for group in groups}
+    return {group: f"one of {', '.join(found)}" for group, found in options.items()}
 
 
 def _with_tuples(value: Any) -> Any:
