@@ -52,6 +52,7 @@ def reward_terms(
     action: NDArray[np.float32],
     previous_action: NDArray[np.float32],
     speed_limit_mps: float,
+    dt_s: float = DT_S,
 ) -> dict[str, float]:
     """Weighted terms for the tick from `previous` to `current` under `action` (2,).
 
@@ -64,11 +65,11 @@ def reward_terms(
     steer_change = float(action[0]) - float(previous_action[0])
     accelerate_change = float(action[1]) - float(previous_action[1])
     return {
-        "progress": PROGRESS * max(-1.0, min(1.0, advanced_m / (limit * DT_S))),
+        "progress": PROGRESS * max(-1.0, min(1.0, advanced_m / (limit * dt_s))),
         "speeding": -SPEEDING * max(0.0, min(1.0, speed / limit - 1.0)),
         "lane_offset": -LANE_OFFSET * _square(current.lane_offset_m / LANE_OFFSET_SCALE_M),
         "heading": -HEADING * _square(current.heading_error_rad / HEADING_SCALE_RAD),
-        "comfort": -COMFORT * _discomfort(previous, current),
+        "comfort": -COMFORT * _discomfort(previous, current, dt_s),
         "smoothness": -SMOOTHNESS * (steer_change**2 + accelerate_change**2) / 8.0,
         "collision": -COLLISION if current.collision else 0.0,
         "offroad": -OFFROAD if current.offroad else 0.0,
@@ -89,9 +90,9 @@ def _square(ratio: float) -> float:
     return min(2.0, _known(ratio) ** 2)
 
 
-def _discomfort(previous: EgoState, current: EgoState) -> float:
+def _discomfort(previous: EgoState, current: EgoState, dt_s: float) -> float:
     """By how much the worse of the two accelerations exceeds comfort: 0 at it, 1 at twice as much."""
-    along = _known((current.speed_mps - previous.speed_mps) / DT_S)
+    along = _known((current.speed_mps - previous.speed_mps) / dt_s)
     comfortable = COMFORTABLE_THROTTLE_MPS2 if along > 0.0 else COMFORTABLE_BRAKE_MPS2
     across = _known(abs(current.speed_mps * current.yaw_rate_radps))
     worst = max(abs(along) / comfortable, across / COMFORTABLE_LATERAL_MPS2)

@@ -1,0 +1,119 @@
+"""`dreamlane/Dream-v0`: the world model as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from simulator.envs import spaces
+from simulator.envs.dream_batch import OPTIONS, DreamBatch
+from simulator.envs.dream_episode import DreamRules
+from simulator.envs.info import TRUNCATIONS
+from simulator.envs.state import DreamState
+from world_model.engine.base import Engine
+
+
+class DreamEnv(gymnasium.Env[Any, spaces.Action]):
+    """Drive in the dream of a world model.
+
+    An episode starts from a short recording and goes on for as long as the model's own judgement
+    (collision, leaving the road), the time limit or `surprise_limit` let it.
+
+    Args:
+        world_model: a shipped model's name ("town", "highway") or the path of a checkpoint folder.
+        scenario: name (or `Scenario`) whose recorded starts are used, "random" for any of them, or
+            None for "calm_cruise". `reset(options={"scenario": ...})` overrides it for one episode.
+        obs: "camera" for (H, W, 3) uint8, "dict" for camera and the car's own sensors, "latent"
+            for the token map's features (C, h, w) float32 without drawing a picture.
+        max_steps: time limit in ticks; None takes the scenario's duration.
+        endless: no time limit at all.
+        event_threshold: believe in a collision or in leaving the road above this probability,
+            twice in a row.
+        surprise_limit: truncate when the mean token entropy (nats) stays above this; None never.
+        contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
+        backend: what computes, e.g. "eager".
+        engine: an engine of batch size 1 to use instead of loading `world_model`.
+        render_mode: "rgb_array" or None.
+
+    Raises:
+        ValueError: for an argument, option or action that is not accepted; it names what is.
+        FileNotFoundError: no such shipped model; names those there are.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self,
+        world_model: str | Path = "town",
+        scenario: object = None,
+        obs: str = "camera",
+        max_steps: int | None = None,
+        endless: bool = False,
+        event_threshold: float = 0.5,
+        surprise_limit: float | None = None,
+        contexts: Path | str | None = None,
+        backend: str = "eager",
+        engine: Engine | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode is not None:
+            spaces.checked_choice("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        rules = DreamRules(
+            event_threshold=event_threshold,
+            surprise_limit=surprise_limit,
+            max_steps=max_steps,
+            endless=endless,
+        )
+        self._batch = DreamBatch(
+            world_model, 1, obs, rules, contexts, backend, engine, render=render_mode is not None
+        )
+        self._default_scenario = self._batch.checked_scenario(scenario)
+        self.observation_space = self._batch.observation_space
+        self.action_space = spaces.action_space()
+
+    def describe(self) -> dict[str, str]:
+        """What stands behind the pictures, in words, for people."""
+        return self._batch.describe()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin a dream.
+
+        Options: "scenario" (see the class), "context" (which of its recorded starts, or the path
+        of any recording; drawn by the seed if absent), "state" (a `DreamState` to go on from).
+        """
+        chosen = dict(spaces.checked_options(options, OPTIONS))
+        super().reset(seed=seed)
+        self._batch.begin(0, self.np_random, chosen, self._default_scenario)
+        return self._batch.observation(0), self._batch.info(0)
+
+    def step(self, action: object) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Dream the next frame. Reward and ego state are the model's reading of that frame."""
+        episode = self._batch.episode(0)
+        checked = spaces.checked_action(action)
+        reward = self._batch.advance(checked[None])[0]
+        truncated = episode.reason in TRUNCATIONS
+        terminated = bool(episode.reason) and not truncated
+        return self._batch.observation(0), reward, terminated, truncated, self._batch.info(0)
+
+    def render(self) -> spaces.Frame | None:
+        """The current camera frame when `render_mode` is "rgb_array"."""
+        self._batch.episode(0)
+        return self._batch.frames_BHWC[0].copy() if self.render_mode == "rgb_array" else None
+
+    def save_state(self) -> DreamState:
+        """The current instant; `restore_state` brings it back any number of times."""
+        return self._batch.save(0)
+
+    def restore_state(self, state: DreamState) -> None:
+        """Go back to a saved instant: the same actions give the same frames again.
+
+        Raises:
+            ValueError: no DreamState, or one of another checkpoint.
+        """
+        self._batch.generators[0] = self.np_random
+        self._batch.restore(0, state)

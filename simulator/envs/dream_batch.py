@@ -1,0 +1,295 @@
+"""N dreams on one engine: what the single and the vector environment have in common.
+
+Both drive this class, one with a single slot, so they can't come apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces as gym_spaces
+
+import scenarios
+from simulator.assets import assets_dir, model_dir
+from simulator.envs import spaces
+from simulator.envs.contexts import Context, ContextLibrary, read_context
+from simulator.envs.dream_episode import DreamEpisode, DreamRules
+from simulator.envs.info import array_hash, build_info
+from simulator.envs.state import DreamState
+from world_model.engine import load_engine
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Engine, StepOutput
+
+DEFAULT_SCENARIO = "calm_cruise"
+DEFAULT_DURATION_S = 60.0
+OPTIONS = ("scenario", "context", "state")
+
+
+class DreamBatch:
+    """Dreams in `engine.batch_size` slots.
+
+    Args:
+        world_model: name of a shipped model, or the path of a checkpoint folder.
+        size: number of slots.
+        obs: "camera", "dict" or "latent".
+        rules: when a dream ends.
+        contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
+        backend: what computes, e.g. "eager".
+        engine: an engine to use instead of loading `world_model`.
+        render: draw pictures even where the observation needs none.
+    """
+
+    def __init__(
+        self,
+        world_model: str | Path,
+        size: int,
+        obs: str,
+        rules: DreamRules,
+        contexts: Path | str | None,
+        backend: str,
+        engine: Engine | None,
+        render: bool = False,
+    ) -> None:
+        self.obs = spaces.checked_choice("obs", obs, ("camera", "dict", "latent"))
+        self.rules = rules
+        self.model = str(world_model)
+        folder = None if engine is not None else _model_folder(world_model)
+        if engine is None:
+            assert folder is not None
+            engine = load_engine(folder, size, backend=backend)
+        if engine.batch_size != size:
+            raise ValueError(
+                f"the engine has {engine.batch_size} slots where {size} are needed; "
+                "load it with that batch_size"
+            )
+        self.engine = engine
+        engine.decode = obs != "latent" or render
+        self.library = ContextLibrary(
+            Path(contexts) if contexts is not None else _context_folder(Path(self.model).name)
+        )
+        self.unknown = _unknown_fields(engine.known)
+        self.episodes: list[DreamEpisode | None] = [None] * size
+        self.generators = [np.random.default_rng(0) for _ in range(size)]
+        self.frames_BHWC = np.zeros((size, *engine.frame_shape), np.uint8)
+        self._hashes = [""] * size
+        self._latents_BChw: np.ndarray | None = None
+
+    @property
+    def observation_space(self) -> gym_spaces.Space[Any]:
+        """Of one slot."""
+        if self.obs == "camera":
+            return spaces.camera_space(self.engine.frame_shape)
+        if self.obs == "dict":
+            return spaces.dict_space(self.engine.frame_shape)
+        return gym_spaces.Box(-np.inf, np.inf, self.engine.latent_shape, np.float32)
+
+    def describe(self) -> dict[str, str]:
+        """What stands behind the pictures, in words, for people."""
+        return {
+            "world": f"dream of {self.model}",
+            "backend": self.engine.backend,
+            "device": self.engine.device,
+        }
+
+    def checked_scenario(self, scenario: object) -> object:
+        """The scenario to use by default: None becomes "calm_cruise", or the first there is.
+
+        Raises:
+            ValueError: no recorded start under that name; names those there are.
+        """
+        known = self.library.scenarios()
+        if scenario is None:
+            return DEFAULT_SCENARIO if DEFAULT_SCENARIO in known or not known else known[0]
+        name = getattr(scenario, "name", scenario)
+        if name != "random":
+            self.library.check(str(name))
+        return scenario
+
+    def begin(
+        self, slot: int, generator: np.random.Generator, options: dict[str, Any], default: object
+    ) -> None:
+        """Start a dream in one slot with the options of `reset`.
+
+        Args:
+            slot: which one.
+            generator: the slot's own; it picks the start and then draws the noise of every step.
+            options: "scenario", "context" and "state" as in `DreamEnv.reset`, already checked.
+            default: the scenario where the options name none.
+
+        Raises:
+            ValueError: nothing to start from under that name; names what there is.
+        """
+        self.generators[slot] = generator
+        if (state := options.get("state")) is not None:
+            self.restore(slot, state)
+            return
+        chosen = options.get("scenario")
+        context, duration_s = self._choose(
+            default if chosen is None else chosen, options.get("context"), generator
+        )
+        self.engine.reset(
+            context.frames_THWC[None, -self.engine.context_frames :],
+            context.actions_TA[None, -self.engine.context_frames :],
+            context.ego_TE[None, -self.engine.context_frames :],
+            slots=[slot],
+        )
+        self.episodes[slot] = DreamEpisode(self.rules, context, duration_s, self.engine.dt_s)
+        self._show(slot, context.frames_THWC[-1])
+
+    def advance(self, actions_BA: spaces.Action, idle: Collection[int] = ()) -> list[float]:
+        """Step all slots but the `idle` ones, whose results are void until their next `begin`.
+
+        Returns:
+            One reward a slot, 0.0 for idle ones.
+        """
+        generators = [
+            np.random.default_rng(0) if slot in idle else generator
+            for slot, generator in enumerate(self.generators)
+        ]
+        out = self.engine.step(actions_BA, self.engine.draw_noise(generators))
+        # Frames are kept, not copied: a caller may hold on to what the last step returned.
+        if out.frame_BHWC is not None:
+            self.frames_BHWC = out.frame_BHWC
+        self._latents_BChw = out.latent_BChw
+        rewards = [0.0] * len(self.episodes)
+        for slot, episode in enumerate(self.episodes):
+            if slot not in idle and episode is not None:
+                rewards[slot] = episode.advance(out, slot, actions_BA[slot])
+                self._hashes[slot] = self._hash(out, slot)
+        return rewards
+
+    def episode(self, slot: int) -> DreamEpisode:
+        """The dream in a slot. Raises `ResetNeeded` where none has begun."""
+        episode = self.episodes[slot]
+        if episode is None:
+            raise gymnasium.error.ResetNeeded("no episode yet: call reset() first")
+        return episode
+
+    def observation(self, slot: int) -> Any:
+        """One sample of `observation_space`."""
+        if self.obs == "camera":
+            return self.frames_BHWC[slot]
+        if self.obs == "latent":
+            latents = self.engine.latent if self._latents_BChw is None else self._latents_BChw
+            return latents[slot].astype(np.float32)
+        episode = self.episode(slot)
+        return spaces.dict_observation(
+            self.frames_BHWC[slot], episode.ego, episode.previous_action.copy()
+        )
+
+    def info(self, slot: int) -> dict[str, Any]:
+        """The info of a slot's newest frame."""
+        episode = self.episode(slot)
+        return build_info(
+            episode.ego,
+            terms=episode.terms,
+            reason=episode.reason,
+            speed_limit_mps=episode.speed_limit_mps,
+            time_s=round(episode.steps * self.engine.dt_s, 6),
+            scenario=episode.scenario,
+            frame_hash=self._hashes[slot],
+            surprise=episode.surprise,
+            drift_score=episode.drift_score,
+            unknown=self.unknown,
+        )
+
+    def save(self, slot: int) -> DreamState:
+        """The instant a slot is at."""
+        return DreamState(
+            self.engine.checkpoint_hash,
+            {name: array[slot : slot + 1].copy() for name, array in self.engine.state.items()},
+            self.frames_BHWC[slot].copy(),
+            {
+                **self.episode(slot).to_json(),
+                "frame_hash": self._hashes[slot],
+                "generator": self.generators[slot].bit_generator.state,
+            },
+        )
+
+    def restore(self, slot: int, state: DreamState) -> None:
+        """Put a saved instant into a slot; its next frames are those that followed it.
+
+        Raises:
+            ValueError: no DreamState, or one of another checkpoint.
+        """
+        if not isinstance(state, DreamState):
+            raise ValueError(
+                f"state is a {type(state).__name__}; accepted: a DreamState from save_state() or "
+                "DreamState.from_bytes()"
+            )
+        if state.checkpoint_hash != self.engine.checkpoint_hash:
+            raise ValueError(
+                f"state belongs to checkpoint {state.checkpoint_hash}, this environment runs "
+                f"{self.engine.checkpoint_hash}; make it with that world_model"
+            )
+        arrays = self.engine.state
+        for name, array in state.engine.items():
+            arrays[name][slot] = array[0]
+        self.engine.state = arrays
+        self.episodes[slot] = DreamEpisode.from_json(state.episode, self.rules, self.engine.dt_s)
+        self.generators[slot].bit_generator.state = state.episode["generator"]
+        self._show(slot, state.frame)
+        self._hashes[slot] = state.episode["frame_hash"]
+
+    def _show(self, slot: int, frame: spaces.Frame) -> None:
+        """Replace a slot's frame without touching the array that a caller may hold."""
+        self.frames_BHWC = self.frames_BHWC.copy()
+        self.frames_BHWC[slot] = frame
+        self._hashes[slot] = array_hash(frame)
+        self._latents_BChw = None
+
+    def _hash(self, out: StepOutput, slot: int) -> str:
+        """Of the picture, or of its tokens where none was decoded."""
+        return array_hash(out.tokens_BL[slot] if out.frame_BHWC is None else out.frame_BHWC[slot])
+
+    def _choose(
+        self, scenario: object, context: object, generator: np.random.Generator
+    ) -> tuple[Context, float]:
+        """A start and how long the scenario lasts."""
+        if isinstance(context, (str, Path)):
+            chosen = read_context(Path(context))
+            return chosen, _duration_s(chosen.scenario)
+        if context is not None and not isinstance(context, (int, np.integer)):
+            raise ValueError(
+                f"context={context!r}; accepted: a number, the path of a recording, or None"
+            )
+        if isinstance(scenario, scenarios.Scenario):
+            name, duration_s = scenario.name, scenario.duration_s
+        else:
+            name = str(scenario)
+            known = self.library.scenarios()
+            if name == "random" and known:
+                name = known[int(generator.integers(len(known)))]
+            duration_s = _duration_s(name)
+        return self.library.choose(name, generator, None if context is None else int(context)), (
+            duration_s
+        )
+
+
+def _duration_s(scenario: str) -> float:
+    """From the catalogue; recorded real drives aren't in it."""
+    return (
+        scenarios.load(scenario).duration_s if scenario in scenarios.names() else DEFAULT_DURATION_S
+    )
+
+
+def _unknown_fields(known: Collection[str]) -> tuple[str, ...]:
+    """Ego fields that a checkpoint's heads can't tell; progress follows from speed."""
+    unknown = [name for name in (*STATE_HEADS, *EVENT_HEADS) if name not in known]
+    return (*unknown, "progress_m") if "speed_mps" in unknown else tuple(unknown)
+
+
+def _model_folder(world_model: str | Path) -> Path:
+    """A checkpoint's folder by path or by name."""
+    if isinstance(world_model, Path) or "/" in world_model:
+        return Path(world_model)
+    return model_dir(world_model)
+
+
+def _context_folder(model: str) -> Path:
+    """Recorded starts of a model's own world; models by path start where `town` does."""
+    root = assets_dir() / "contexts"
+    return root / model if (root / model).is_dir() else root / "town"

@@ -1,0 +1,156 @@
+"""The bookkeeping of one dream: ego state from the model's heads, reward, and when it ends.
+
+Pixels and tensors stay with the engine; this is the part that is the same for every model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from simulator.ego import EgoState
+from simulator.envs import rewards
+from simulator.envs.contexts import Context
+from simulator.envs.info import TerminationReason
+from simulator.envs.spaces import Action
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
+
+
+@dataclass(frozen=True, slots=True)
+class DreamRules:
+    """When a dream ends."""
+
+    event_threshold: float = 0.5
+    """A collision or leaving the road is believed above this probability ..."""
+
+    confirm_frames: int = 2
+    """... in this many frames in a row: a single outlier ends nothing. Holds for surprise too."""
+
+    surprise_limit: float | None = None
+    """Truncate when the mean token entropy (nats) stays above this; None never does."""
+
+    max_steps: int | None = None
+    """Time limit in ticks; None takes the scenario's duration."""
+
+    endless: bool = False
+    """No time limit at all."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers. Raises ValueError naming field, value and what is accepted."""
+        if not 0.0 < self.event_threshold < 1.0:
+            raise ValueError(f"event_threshold={self.event_threshold}; accepted: between 0 and 1")
+        if self.confirm_frames < 1:
+            raise ValueError(f"confirm_frames={self.confirm_frames}; accepted: at least 1")
+        if self.surprise_limit is not None and not self.surprise_limit > 0.0:
+            raise ValueError(f"surprise_limit={self.surprise_limit}; accepted: None or above 0")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps={self.max_steps}; accepted: None or at least 1")
+
+
+class DreamEpisode:
+    """One dream from its recorded start to its end.
+
+    Attributes are those of the newest frame: `ego`, `terms`, `reason`, `surprise`, `drift_score`,
+    `steps` since the start and `previous_action` (2,), the action that led here.
+    """
+
+    def __init__(self, rules: DreamRules, context: Context, duration_s: float, dt_s: float) -> None:
+        self.scenario = context.scenario
+        self.speed_limit_mps = context.speed_limit_mps
+        self.limit_steps: int | None = None
+        if not rules.endless:
+            self.limit_steps = rules.max_steps or round(duration_s / dt_s)
+        self.ego = context.last
+        self.previous_action: Action = np.zeros(2, np.float32)
+        self.steps = 0
+        self.terms = rewards.no_terms()
+        self.reason: TerminationReason = ""
+        self.surprise = 0.0
+        self.drift_score = 0.0
+        self._streaks = dict.fromkeys((*EVENT_HEADS, "surprise"), 0)
+        self._rules, self._dt_s = rules, dt_s
+
+    def advance(self, out: StepOutput, row: int, action: Action) -> float:
+        """Take in row `row` of a step under `action` (2,); returns the reward."""
+        before = self.ego
+        self.surprise = float(out.surprise_B[row])
+        self.drift_score = float(out.drift_B[row])
+        happened = {
+            name: self._confirmed(
+                name,
+                name in out.known and float(out.events[name][row]) > self._rules.event_threshold,
+            )
+            for name in EVENT_HEADS
+        }
+        numbers = {
+            name: float(out.state[name][row]) if name in out.known else math.nan
+            for name in STATE_HEADS
+        }
+        self.ego = EgoState(
+            **numbers,
+            **happened,
+            progress_m=before.progress_m + self._advance_m(numbers),
+        )
+        self.steps += 1
+        self.terms = rewards.reward_terms(
+            before, self.ego, action, self.previous_action, self.speed_limit_mps, self._dt_s
+        )
+        self.previous_action = action
+        self.reason = self._find_reason()
+        return rewards.total(self.terms)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the rules, as JSON holds it."""
+        return {
+            "scenario": self.scenario,
+            "speed_limit_mps": self.speed_limit_mps,
+            "limit_steps": self.limit_steps,
+            "ego": asdict(self.ego),
+            "previous_action": [float(number) for number in self.previous_action],
+            "steps": self.steps,
+            "terms": dict(self.terms),
+            "reason": self.reason,
+            "surprise": self.surprise,
+            "drift_score": self.drift_score,
+            "streaks": dict(self._streaks),
+        }
+
+    @staticmethod
+    def from_json(saved: Mapping[str, Any], rules: DreamRules, dt_s: float) -> DreamEpisode:
+        """The episode `to_json` described, under the given rules."""
+        episode = DreamEpisode.__new__(DreamEpisode)
+        episode._rules, episode._dt_s = rules, dt_s
+        episode._streaks = dict(saved["streaks"])
+        episode.ego = EgoState(**saved["ego"])
+        episode.previous_action = np.array(saved["previous_action"], np.float32)
+        episode.terms = dict(saved["terms"])
+        for name in ("scenario", "speed_limit_mps", "limit_steps", "steps", "reason", "surprise"):
+            setattr(episode, name, saved[name])
+        episode.drift_score = saved["drift_score"]
+        return episode
+
+    def _confirmed(self, name: str, now: bool) -> bool:
+        self._streaks[name] = self._streaks[name] + 1 if now else 0
+        return self._streaks[name] >= self._rules.confirm_frames
+
+    def _advance_m(self, numbers: Mapping[str, float]) -> float:
+        """Distance along the lane in this tick; NaN when the model doesn't know its speed."""
+        heading = numbers["heading_error_rad"]
+        along = math.cos(heading) if math.isfinite(heading) else 1.0
+        return numbers["speed_mps"] * along * self._dt_s
+
+    def _find_reason(self) -> TerminationReason:
+        if self.ego.collision:
+            return "collision"
+        if self.ego.offroad:
+            return "offroad"
+        limit = self._rules.surprise_limit
+        if self._confirmed("surprise", limit is not None and self.surprise > limit):
+            return "surprise"
+        if self.limit_steps is not None and self.steps >= self.limit_steps:
+            return "time_limit"
+        return ""
