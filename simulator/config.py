@@ -46,7 +46,7 @@ def compose(group: type[T], name: str, overrides: Sequence[str] = ()) -> T:
         with initialize_config_dir(config_dir=str(CONF_DIR), version_base="1.3"):
             composed = hydra_compose(name, overrides=[_forced(o, accepted) for o in overrides])
         schema = OmegaConf.structured(group)
-        OmegaConf.set_readonly(schema, False)  # frozen dataclasses arrive read-only
+        _make_writable(schema)
         merged = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error).strip().splitlines()[0]
@@ -60,6 +60,16 @@ def config_names() -> list[str]:
     return sorted(
         p.relative_to(CONF_DIR).with_suffix("").as_posix() for p in CONF_DIR.rglob("*.yaml")
     )
+
+
+def _make_writable(node: Any) -> None:
+    """Lift the read-only mark that OmegaConf gives to frozen dataclasses, nested ones included."""
+    from omegaconf import DictConfig, OmegaConf
+
+    OmegaConf.set_readonly(node, False)
+    for child in (node._get_node(key) for key in node):
+        if isinstance(child, DictConfig) and not child._is_none():
+            _make_writable(child)
 
 
 def _forced(override: str, accepted: dict[str, str]) -> str:

@@ -1,0 +1,25 @@
+"""What all tests share: no window, quiet threads, repeatable random examples."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def town() -> str:
+    """The shipped model's name, for tests that dream with it."""
+    from simulator.assets import model_names
+
+    if "town" not in model_names():
+        pytest.skip("needs the shipped model assets/models/town")
+    return "town"
