@@ -1,0 +1,267 @@
+"""The reference world: one scenario, one seed, stepped at 10 Hz.
+
+It knows no camera, no reward and no environment; `view()` and `scene` are all a camera needs, and `ego`
+is all a label needs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenarios.schema import Scenario, ScenarioError
+from simulator.ego import DT_S, LEAD_RANGE_M, EgoState
+from simulator.truth import road as roads
+from simulator.truth import scenery
+from simulator.truth.collision import overlap
+from simulator.truth.lane import CurveLane
+from simulator.truth.road import LaneIndex
+from simulator.truth.scene import Actors, Scene, View
+from simulator.truth.traffic import Spawner, TrafficRoad
+from simulator.truth.vehicle import Driver, Ego
+
+OFFROAD_TOLERANCE_M = 0.3
+CURVATURE_AHEAD_M = 10.0
+PITCH_RAD_PER_MPS2 = 0.0035
+PITCH_SHARE = 0.35  # of the way to its new value that the suspension goes in one tick
+
+
+@dataclass(frozen=True, slots=True)
+class WorldState:
+    """A world at one instant, for `World.restore_state` of a world of the same scenario and seed."""
+
+    scenario: Scenario
+    seed: int
+    values: dict[str, Any]
+
+
+class World:
+    """Ego, traffic and road. Equal scenario, seed and actions give an equal drive, bit by bit."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario, self.seed = scenario, int(seed)
+        shape, looks, behaviour = (
+            np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(3)
+        )
+        self.layout = roads.build(scenario, shape)
+        self.scene = Scene(
+            lanes=self.layout.strips(),
+            hills=scenery.hills(looks, scenario.road.hills_m),
+            scenery=scenery.scenery(self.layout, scenario.road.kind, looks),
+            weather=scenario.weather,
+            seed=int(looks.integers(2**31)),
+        )
+        self.road = TrafficRoad(self.layout, behaviour)
+        self.road.vehicles.append(self._place_ego())
+        traffic = scenario.traffic
+        self.spawner = Spawner(self.road, traffic.cars, traffic.truck_share, traffic.speed_factor)
+        self.spawner.populate()
+        self.tick = 0
+        self._progress_m = 0.0
+        self._pitch_rad = 0.0
+        self._collision = False
+        self._finish_instant()
+
+    def _place_ego(self) -> Ego:
+        start = self.scenario.start
+        index = (*self.layout.route[0], start.lane)
+        if index not in self.layout.lanes:
+            count = sum(lane[:2] == self.layout.route[0] for lane in self.layout.lanes)
+            accepted = f"a lane from 0 (leftmost) to {count - 1}"
+            raise ScenarioError(self.scenario.name, "start.lane", start.lane, accepted)
+        lane = self.layout.lanes[index]
+        if start.station_m > lane.length - 10.0:
+            accepted = f"at most {lane.length - 10.0:.0f} on this road"
+            raise ScenarioError(self.scenario.name, "start.station_m", start.station_m, accepted)
+        x, y = lane.position(start.station_m, start.offset_m)
+        heading = math.remainder(lane.heading_at(start.station_m) + start.heading_rad, math.tau)
+        return Ego(self.road, index, float(x), float(y), heading, start.speed_mps)
+
+    # What can be seen and known
+
+    @property
+    def time_s(self) -> float:
+        """Time since the start."""
+        return self.tick * DT_S
+
+    @property
+    def ego(self) -> EgoState:
+        """Ego state of this instant."""
+        return self._ego_state
+
+    @property
+    def speed_limit_mps(self) -> float:
+        """The limit of the ego's lane."""
+        return float(self._car.lane.speed_limit)
+
+    @property
+    def advised_speed_mps(self) -> float:
+        """What a calm driver would do here: the limit, or less before and in bends."""
+        station, _ = self._car.lane.local_coordinates(self._car.position)
+        return float(self._car.lane.advised_at(station))
+
+    @property
+    def lane_width_m(self) -> float:
+        """Width of the ego's lane."""
+        return float(self._car.lane.width)
+
+    @property
+    def done_route(self) -> bool:
+        """Whether the road ends here."""
+        if self.layout.successors[self._car.lane_index]:
+            return False
+        station, _ = self._car.lane.local_coordinates(self._car.position)
+        return bool(station > self._car.lane.length - 30.0)
+
+    @property
+    def success(self) -> bool | None:
+        """Whether the scenario was passed; None while that is open."""
+        if self._ego_state.collision or self._ego_state.offroad:
+            return False
+        if self.time_s < self.scenario.duration_s - 1e-9 and not self.done_route:
+            return None
+        return self._progress_m >= self.scenario.success.min_progress_m
+
+    def view(self) -> View:
+        """Where the ego is and who is around, for the camera."""
+        drivers = self.road.drivers
+        actors = Actors(
+            pose=np.array([[*d.position, d.heading] for d in drivers]).reshape(-1, 3),
+            body=np.array([d.body for d in drivers], dtype=np.int64),
+            colour_rgb=np.array([d.colour_rgb for d in drivers]).reshape(-1, 3),
+            braking=np.array([d.braking for d in drivers], dtype=np.bool_),
+        )
+        x, y = self._car.position.tolist()
+        return View(x, y, self._car.heading, self._pitch_rad, actors)
+
+    @property
+    def _car(self) -> Ego:
+        return self.road.ego
+
+    # Time
+
+    def step(self, action: NDArray[np.float32]) -> None:
+        """Advance by one tick. `action` is `[steer, accelerate]`, each in [-1, 1], shape (2,)."""
+        given = np.asarray(action, dtype=float)
+        if given.shape != (2,) or not np.all(np.abs(given) <= 1.0):  # NaN fails the comparison
+            raise ValueError(f"action {action!r}: give two finite numbers in [-1, 1], shape (2,)")
+        before = self._car.position.copy()
+        self._car.act(given)
+        self.road.act()
+        self.road.step(DT_S)
+        self._find_lane(before)
+        self.spawner.tick()
+        self._find_collision()
+        target = PITCH_RAD_PER_MPS2 * self._car.acceleration_mps2
+        self._pitch_rad += PITCH_SHARE * (target - self._pitch_rad)
+        self.tick += 1
+        self._finish_instant()
+
+    def _find_lane(self, before: NDArray[np.float64]) -> None:
+        """Follow the ego from lane to lane and add up its progress."""
+        car = self._car
+        station, offset = car.lane.local_coordinates(car.position)
+        index: LaneIndex = car.lane_index
+        if station > car.lane.length:
+            index = self.road.next_lane(car, index) or index
+        beside = [
+            (abs(lane.local_coordinates(car.position)[1]), other)
+            for other, lane in self.layout.lanes.items()
+            if other[:2] == index[:2]
+        ]
+        car.lane_index = min(beside)[1]
+        car.lane = self.layout.lanes[car.lane_index]
+        now, _ = car.lane.local_coordinates(car.position)
+        self._progress_m += now - car.lane.local_coordinates(before)[0]
+
+    def _find_collision(self) -> None:
+        if self._collision:
+            return
+        box = self._car.box()
+        for driver in self.road.drivers:
+            if overlap(box, driver.box()):
+                self._collision = True
+                for vehicle in (self._car, driver):
+                    vehicle.crashed, vehicle.speed = True, 0.0
+                self._car.yaw_rate_radps = 0.0
+
+    def _is_offroad(self) -> bool:
+        x, y = self._car.position.tolist()
+        surfaces: list[CurveLane] = [*self.layout.lanes.values(), *self.layout.surfaces]
+        near = (lane for lane in surfaces if lane.is_near(x, y))
+        return not any(lane.outside_m((x, y)) <= OFFROAD_TOLERANCE_M for lane in near)
+
+    def _lead_distance_m(self) -> float:
+        """Gap to whoever reaches into the ego's lane ahead, following its route."""
+        car = self._car
+        station, _ = car.lane.local_coordinates(car.position)
+        nearest, run_m, index = LEAD_RANGE_M, -station, car.lane_index
+        near: list[Driver] = [
+            d for d in self.road.drivers if np.hypot(*(d.position - car.position)) < 100.0
+        ]
+        visited = 0
+        while index is not None and run_m < LEAD_RANGE_M and visited < 8:
+            lane = self.layout.lanes[index]
+            for driver in near:
+                other_m, offset = lane.local_coordinates(driver.position)
+                reach = lane.width / 2 - 0.4 + driver.WIDTH / 2
+                ahead = run_m + other_m
+                if abs(offset) < reach and ahead > 0.0 and -2.0 < other_m < lane.length + 2.0:
+                    gap = ahead - 0.5 * (car.LENGTH + driver.LENGTH)
+                    nearest = min(nearest, max(gap, 0.0))
+            run_m += lane.length
+            index, visited = self.road.next_lane(car, index), visited + 1
+        return float(nearest)
+
+    def _finish_instant(self) -> None:
+        car = self._car
+        self.road.enter_all()
+        station, offset = car.lane.local_coordinates(car.position)
+        self._ego_state = EgoState(
+            speed_mps=float(car.speed),
+            yaw_rate_radps=float(car.yaw_rate_radps),
+            lane_offset_m=offset,
+            heading_error_rad=math.remainder(car.heading - car.lane.heading_at(station), math.tau),
+            curvature_1pm=car.lane.curvature_at(station + CURVATURE_AHEAD_M),
+            lead_distance_m=self._lead_distance_m(),
+            progress_m=self._progress_m,
+            collision=self._collision,
+            offroad=self._is_offroad(),
+        )
+
+    # Branching
+
+    def save_state(self) -> WorldState:
+        """Everything that the future depends on besides scenario and seed."""
+        values = {
+            "ego": self._car.snapshot(),
+            "drivers": [(type(d), d.snapshot()) for d in self.road.drivers],
+            "rng": self.road.np_random.bit_generator.state,
+            "tick": self.tick,
+            "progress_m": self._progress_m,
+            "pitch_rad": self._pitch_rad,
+            "collision": self._collision,
+        }
+        return WorldState(self.scenario, self.seed, copy.deepcopy(values))
+
+    def restore_state(self, state: WorldState) -> None:
+        """Go back to (or over to) a saved instant of the same scenario and seed."""
+        if not isinstance(state, WorldState):
+            raise ValueError(f"got {type(state).__name__}: give what World.save_state returned")
+        if (state.scenario, state.seed) != (self.scenario, self.seed):
+            raise ValueError(
+                f"state of scenario '{state.scenario.name}' seed {state.seed} does not fit a world "
+                f"of '{self.scenario.name}' seed {self.seed}: make a World of the former first"
+            )
+        values = copy.deepcopy(state.values)
+        self.road.vehicles = [Ego.from_snapshot(self.road, values["ego"])]
+        self.road.vehicles += [kind.from_snapshot(self.road, s) for kind, s in values["drivers"]]
+        self.road.np_random.bit_generator.state = values["rng"]
+        self.tick, self._progress_m = values["tick"], values["progress_m"]
+        self._pitch_rad, self._collision = values["pitch_rad"], values["collision"]
+        self._finish_instant()
