@@ -1,0 +1,176 @@
+"""Draws what is always there: the ground around the camera, far hills on the horizon, and the sky."""
+
+from __future__ import annotations
+
+import moderngl
+import numpy as np
+
+from simulator.truth.scene import PixelClass
+
+from .layer import Layer, Variant, floats
+
+_GROUND_VERTEX = """
+in vec2 polar;
+out vec2 ground; out vec3 light; out float clear;
+void main() {
+    vec2 ahead = normalize(forward.xy), left = vec2(-ahead.y, ahead.x);
+    vec2 xy = eye.xy + ahead * (polar.x - 4.0) + left * polar.y;
+    // Sinks with distance: the coarse fan must not cut through the finer road on a hill.
+    float range = length(polar);
+    vec3 p = vec3(xy, height(xy) - 0.06 - 0.001 * range);
+    ground = xy + offset.xy;
+    light = daylight(ground_normal(xy));
+    clear = clearness(p);
+    gl_Position = world_to_clip * vec4(p, 1.0);
+}
+"""
+
+_GROUND = """
+in vec2 ground; in vec3 light; in float clear;
+uniform sampler2D noise;
+void main() {
+    vec4 broad = texture(noise, ground / 90.0), fine = texture(noise, ground / 7.0);
+    float dry = clamp(smoothstep(0.3, 0.75, broad.r) + 0.5 * (grass.a - 0.5), 0.0, 1.0);
+    vec3 colour = mix(vec3(0.20, 0.31, 0.10), vec3(0.38, 0.40, 0.17), dry);
+    colour = mix(colour, vec3(0.42, 0.36, 0.24), smoothstep(0.66, 0.80, broad.b));
+    colour *= grass.rgb * (0.70 + 0.35 * fine.r + 0.35 * fine.g);
+#ifdef NIGHT
+    vec2 xy = ground - offset.xy;
+    colour *= light + headlights(vec3(xy, height(xy)));
+#else
+    colour *= light;
+#endif
+    EMIT(mix(haze.rgb, colour, clear), 1.0);
+}
+"""
+
+_HILLS_VERTEX = """
+in vec4 ring;  // direction x, y; layer 0 far, 1 near; 1 = crest, 0 = foot
+uniform sampler2D noise;
+out vec3 colour;
+void main() {
+    vec2 place = ring.xy * mix(0.11, 0.17, ring.z) + offset.zw + 0.4 * ring.z;
+    float rough = textureLod(noise, place, 0.0).r;
+    float crest = mix(0.115 * rough - 0.012, 0.07 * rough - 0.012, ring.z);
+    vec3 ray = vec3(ring.xy, ring.w > 0.5 ? crest : -0.05);
+    vec3 far_hill = mix(haze.rgb, vec3(0.30, 0.40, 0.45) * (ambient.rgb + 0.4 * sun_colour.rgb), 0.35);
+    vec3 near_hill = mix(haze.rgb, vec3(0.20, 0.30, 0.16) * (ambient.rgb + 0.5 * sun_colour.rgb), 0.55);
+    float veil = exp(-110.0 * haze.a);
+    colour = mix(haze.rgb, mix(far_hill, near_hill, ring.z), veil * (0.55 + 0.45 * ring.w));
+    gl_Position = (world_to_clip * vec4(ray, 0.0)).xyww * vec4(1.0, 1.0, 0.99999 - 0.000002 * ring.z, 1.0);
+}
+"""
+
+_HILLS = """
+in vec3 colour;
+void main() { EMIT(colour, 1.0); }
+"""
+
+_SKY_VERTEX = """
+in vec2 corner;
+out vec3 ray;
+uniform vec2 half_angles;
+void main() {
+    ray = forward.xyz + corner.x * half_angles.x * right.xyz + corner.y * half_angles.y * up.xyz;
+    gl_Position = vec4(corner, 0.999999, 1.0);
+}
+"""
+
+_SKY = """
+in vec3 ray;
+uniform sampler2D clouds;
+void main() {
+    vec3 v = normalize(ray);
+    float elevation = max(v.z, 0.0);
+    // A cloud deck seen from below: no angle of azimuth, hence no seam.
+    vec2 deck = v.xy / (elevation + 0.16) + 7.0 * offset.zw;
+    float cover = 0.65 * texture(clouds, 0.055 * deck).r + 0.35 * texture(clouds, 0.19 * deck.yx).r;
+    cover = smoothstep(0.62 - 0.35 * zenith.a, 0.82 - 0.20 * zenith.a, cover)
+        * smoothstep(0.0, 0.16, elevation);
+    float facing = max(dot(v, sun_direction.xyz), 0.0);
+    float f4 = facing * facing * facing * facing, f12 = f4 * f4 * f4;
+    vec3 cloud = mix(haze.rgb, vec3(1.0), 0.55) * (sun_colour.rgb + ambient.rgb) * (0.60 - 0.08 * cover);
+    vec3 colour = mix(sky_gradient(elevation), cloud, 0.85 * cover);
+    colour += sun_colour.rgb * (1.5 * pow(facing, 400.0) + 0.18 * f12) * (1.0 - 0.8 * cover);
+    EMIT(colour, 1.0);
+}
+"""
+
+
+def _ground_fan() -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (rings * columns, 2) ahead and to the left of the camera, and triangle indices."""
+    rings = np.concatenate(
+        [
+            [0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 26.0, 33.0, 41.0, 50.0, 60.0, 71.0, 83.0],
+            np.arange(96.0, 420.0, 16.0),
+            [460.0, 540.0, 700.0, 1000.0, 1400.0],
+        ]
+    )
+    angles = np.radians(np.linspace(-52.0, 52.0, 17))
+    fan = np.stack(
+        [np.outer(rings, np.cos(angles)), np.outer(rings, np.sin(angles))], axis=2
+    ).reshape(-1, 2)
+    columns = len(angles)
+    corner = (np.arange(len(rings) - 1)[:, None] * columns + np.arange(columns - 1)).reshape(-1, 1)
+    quads = corner + np.array([0, columns, 1, 1, columns, columns + 1])
+    return fan, quads.astype(np.int32)
+
+
+def _hill_ring() -> np.ndarray:
+    """Two bands of triangles around the horizon: (vertices, 4)."""
+    angles = np.linspace(0.0, 2 * np.pi, 361)
+    direction = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    direction[-1] = direction[0]
+    bands = []
+    for layer in (1.0, 0.0):
+        foot = np.column_stack([direction, np.full(361, layer), np.zeros(361)])
+        crest = np.column_stack([direction, np.full(361, layer), np.ones(361)])
+        a, b, c, d = foot[:-1], foot[1:], crest[:-1], crest[1:]
+        bands.append(np.stack([a, b, c, c, b, d], axis=1).reshape(-1, 4))
+    return np.concatenate(bands)
+
+
+class Backdrop:
+    """Ground, horizon and sky; nothing here depends on the scene but its look."""
+
+    def __init__(self, context: moderngl.Context, half_angles: tuple[float, float]) -> None:
+        fan, index = _ground_fan()
+        self._ground = Layer(
+            context,
+            _GROUND_VERTEX,
+            _GROUND,
+            [(context.buffer(floats(fan)), "2f", "polar")],
+            PixelClass.GROUND,
+            index=context.buffer(index.tobytes()),
+        )
+        self._hills = Layer(
+            context,
+            _HILLS_VERTEX,
+            _HILLS,
+            [(context.buffer(floats(_hill_ring())), "4f", "ring")],
+            PixelClass.GROUND,
+        )
+        tangents = f"const vec2 half_angles = vec2({half_angles[0]}, {half_angles[1]});"
+        corners = np.array([-1.0, -1.0, 3.0, -1.0, -1.0, 3.0])
+        self._sky = Layer(
+            context,
+            _SKY_VERTEX.replace("uniform vec2 half_angles;", tangents),
+            _SKY,
+            [(context.buffer(floats(corners)), "2f", "corner")],
+            PixelClass.SKY,
+        )
+
+    def draw_ground(self, variant: Variant) -> None:
+        """Grass, to be drawn after the asphalt that hides much of it."""
+        self._ground.draw(variant)
+
+    def draw_far(self, variant: Variant) -> None:
+        """Hills and sky, last of all opaque things."""
+        self._hills.draw(variant)
+        if "CLASSES" not in variant:
+            self._sky.draw(variant)
+
+    def release(self) -> None:
+        """Free all GPU objects."""
+        for part in (self._ground, self._hills, self._sky):
+            part.release()

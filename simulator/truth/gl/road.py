@@ -1,0 +1,222 @@
+"""Draws the road: asphalt, shoulders, wheel tracks and painted lines.
+
+Overlapping lanes never fight for a pixel: the asphalt's colour depends on the place alone, and all
+that belongs to one lane is blended over it without writing depth.
+"""
+
+from __future__ import annotations
+
+import moderngl
+
+from simulator.truth.scene import LaneStrip, PixelClass
+
+from . import strips
+from .layer import Frame, Layer, Variant, floats
+
+REACH_M = 320.0
+PAINT_REACH_M = 220.0
+TRACK_REACH_M = 60.0
+
+_SURFACE_VERTEX = """
+in vec3 place;
+out vec2 ground; out vec3 light; out float clear; out float across;
+uniform float lift;
+void main() {
+    vec3 p = vec3(place.xy, height(place.xy) + lift);
+    ground = place.xy + offset.xy; across = place.z;
+    light = daylight(ground_normal(place.xy));
+    clear = clearness(p);
+    gl_Position = world_to_clip * vec4(p, 1.0);
+}
+"""
+
+_PER_PIXEL = """
+in vec2 ground; in vec3 light; in float clear; in float across;
+uniform sampler2D noise;
+vec3 here() { vec2 p = ground - offset.xy; return vec3(p, height(p)); }
+#ifdef NIGHT
+vec3 shine() { return light + headlights(here()); }
+#else
+vec3 shine() { return light; }
+#endif
+"""
+
+_ASPHALT = (
+    _PER_PIXEL
+    + """
+void main() {
+    vec4 broad = texture(noise, ground / 37.0), fine = texture(noise, ground / 2.3);
+    vec3 colour = asphalt.rgb * (0.80 + 0.24 * broad.r + 0.24 * fine.a);
+    colour *= 1.0 - 0.28 * asphalt.a * smoothstep(0.66, 0.74, broad.b) * smoothstep(0.3, 0.5, broad.g);
+    colour *= shine();
+#ifdef WET
+    vec3 ray = here() - eye.xyz;
+    float grazing = 1.0 + ray.z / length(ray);
+    float puddle = smoothstep(0.52, 0.62, broad.g * 0.75 + fine.g * 0.25);
+    float mirror = (0.06 + 0.80 * pow(grazing, 5.0)) * (0.45 + 0.55 * puddle);
+    colour = mix(colour * mix(0.62, 0.42, puddle), sky_gradient(1.0 - grazing), mirror);
+#endif
+    EMIT(mix(haze.rgb, colour, clear), 1.0);
+}
+"""
+)
+
+_SHOULDER = (
+    _PER_PIXEL
+    + """
+void main() {
+    vec4 broad = texture(noise, ground / 37.0), fine = texture(noise, ground / 2.3);
+    vec3 colour = vec3(0.36, 0.33, 0.27) * (0.6 + 0.4 * fine.a + 0.3 * broad.r) * shine();
+    float ragged = across + 0.6 * (fine.r - 0.5);
+    float alpha = 1.0 - smoothstep(0.8 + 1.4 * (broad.b - 0.5), 1.9, ragged);
+    EMIT(mix(haze.rgb, colour, clear), alpha);
+}
+"""
+)
+
+_TRACKS = """
+in vec2 ground; in vec3 light; in float clear; in float across;
+void main() {
+    float q = 1.0 - across * across;
+    EMIT(vec3(0.02), 0.20 * q * q * clear);
+}
+"""
+
+_LINE_VERTEX = """
+in vec2 place; in vec2 side; in float arc; in float style;
+out vec2 ground; out vec3 light; out float clear; out vec3 paint;
+void main() {
+    float range = length(place - eye.xy);
+    // Wide enough for the paint, and for its soft edge where pixels cover much ground.
+    float reach = (abs(style) > 2.5 && abs(style) < 3.5 ? 0.27 : 0.11) + 0.006 * range;
+    vec2 xy = place + side * reach;
+    vec3 p = vec3(xy, height(xy));
+    paint = vec3(arc, reach * sign(style), abs(style));
+    ground = xy + offset.xy;
+    light = daylight(ground_normal(xy));
+    clear = clearness(p);
+    gl_Position = world_to_clip * vec4(p, 1.0);
+}
+"""
+
+_LINES = """
+in vec2 ground; in vec3 light; in float clear; in vec3 paint;
+uniform sampler2D noise;
+float stripe(float across, float width, float footprint) {
+    return clamp((0.5 * width - abs(across)) / footprint + 0.5, 0.0, 1.0) * min(1.0, width / footprint);
+}
+float dash(float arc) {
+    const float on = 3.0, period = 9.0;
+    float footprint = fwidth(arc) / period, u = fract(arc / period), share = on / period;
+    float sharp = smoothstep(-footprint, footprint, u)
+        - smoothstep(share - footprint, share + footprint, u)
+        + smoothstep(1.0 - footprint, 1.0 + footprint, u);
+    return mix(clamp(sharp, 0.0, 1.0), share, clamp(2.0 * footprint - 0.5, 0.0, 1.0));
+}
+void main() {
+    float footprint = max(fwidth(paint.y), 1e-4);
+    bool dashed = paint.z < 1.5 || paint.z > 3.5, yellow = paint.z > 2.5, twin = yellow && !dashed;
+    float across = twin ? abs(paint.y) - 0.14 : paint.y;
+    float cover = stripe(across, twin ? 0.12 : 0.15, footprint);
+    if (dashed) cover *= dash(paint.x);
+    float worn = 0.78 + 0.22 * smoothstep(0.25, 0.55, texture(noise, ground / 2.3).g);
+    vec3 colour = yellow ? vec3(0.82, 0.60, 0.10) : vec3(0.82);
+#ifdef NIGHT
+    vec2 xy = ground - offset.xy;
+    colour *= light + 1.35 * headlights(vec3(xy, height(xy)));
+#else
+    colour *= light;
+#endif
+#ifdef WET
+    worn *= 0.75;
+#endif
+    EMIT(mix(haze.rgb, colour, clear), cover * worn);
+}
+"""
+
+
+class _StripLayer:
+    """A layer whose index buffer is filled with the visible chunks of every frame."""
+
+    def __init__(
+        self,
+        context: moderngl.Context,
+        shaders: tuple[str, str],
+        names: tuple[str, ...],
+        formats: str,
+        pixel_class: PixelClass,
+        reach_m: float,
+        lift_m: float = 0.0,
+    ) -> None:
+        self._context, self._reach_m = context, reach_m
+        self._formats, self._names = formats, names
+        vertex = shaders[0].replace("uniform float lift;", f"const float lift = {lift_m};")
+        self._layer = Layer(context, vertex, shaders[1], (), pixel_class)
+        self._mesh = strips.join([], 1)
+        self._index: moderngl.Buffer | None = None
+
+    def load(self, mesh: strips.StripMesh) -> None:
+        self._mesh = mesh
+        vertices = self._context.buffer(floats(mesh.vertices) or bytes(4))
+        self._index = self._context.buffer(reserve=max(mesh.index.nbytes, 4), dynamic=True)
+        self._layer.replace([(vertices, self._formats, *self._names)], self._index)
+
+    def draw(self, frame: Frame, variant: Variant) -> None:
+        mesh = self._mesh
+        seen, _ = frame.visible(mesh.centre_m, mesh.radius_m, self._reach_m)
+        chosen = mesh.index[seen]
+        if self._index is not None and chosen.size:
+            self._index.write(chosen.tobytes())
+            self._layer.draw(variant, vertices=chosen.size)
+
+    def release(self) -> None:
+        self._layer.release()
+
+
+class Road:
+    """All lanes of a scene."""
+
+    def __init__(self, context: moderngl.Context) -> None:
+        def surface(
+            fragment: str, pixel_class: PixelClass, reach_m: float, lift_m: float
+        ) -> _StripLayer:
+            shaders = (_SURFACE_VERTEX, fragment)
+            return _StripLayer(context, shaders, ("place",), "3f", pixel_class, reach_m, lift_m)
+
+        self._asphalt = surface(_ASPHALT, PixelClass.ROAD, REACH_M, 0.0)
+        self._shoulders = surface(_SHOULDER, PixelClass.GROUND, PAINT_REACH_M, -0.02)
+        self._tracks = surface(_TRACKS, PixelClass.ROAD, TRACK_REACH_M, 0.0)
+        self._lines = _StripLayer(
+            context,
+            (_LINE_VERTEX, _LINES),
+            ("place", "side", "arc", "style"),
+            "2f 2f 1f 1f",
+            PixelClass.LINE,
+            PAINT_REACH_M,
+        )
+
+    def load(self, lanes: tuple[LaneStrip, ...]) -> None:
+        """Replace the lanes of the previous scene."""
+        self._asphalt.load(strips.asphalt(lanes))
+        self._shoulders.load(strips.shoulders(lanes))
+        self._tracks.load(strips.wheel_tracks(lanes))
+        self._lines.load(strips.lines(lanes))
+
+    def draw_surface(self, frame: Frame, variant: Variant) -> None:
+        """Opaque asphalt."""
+        self._asphalt.draw(frame, variant)
+
+    def draw_shoulders(self, frame: Frame, variant: Variant) -> None:
+        """Gravel blended over grass; it lies lower than asphalt and must not be offset."""
+        self._shoulders.draw(frame, variant)
+
+    def draw_paint(self, frame: Frame, variant: Variant) -> None:
+        """What is blended over asphalt; the caller sets blending and polygon offset."""
+        if "CLASSES" not in variant:
+            self._tracks.draw(frame, variant)
+        self._lines.draw(frame, variant)
+
+    def release(self) -> None:
+        """Free all GPU objects."""
+        for part in (self._asphalt, self._shoulders, self._tracks, self._lines):
+            part.release()
