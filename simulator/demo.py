@@ -31,7 +31,7 @@ class DemoConfig:
 
     env: str = "dream"  # dream | truth
     world_model: str = "town"  # a shipped model's name or a checkpoint folder; dreams only
-    scenario: str = "calm_cruise"
+    scenario: str | None = None  # a catalogue name; None takes the environment's default
     seed: int = 0  # of the first episode; later ones count up
     frames: int = 300
     out: Path = Path("outputs/demo")
