@@ -109,6 +109,11 @@ class Camera:
         self._variant: Variant = frozenset()
         self._closed = False
 
+    @property
+    def device(self) -> str:
+        """What draws, in the driver's words."""
+        return str(self._context.info["GL_RENDERER"])
+
     def load(self, scene: Scene) -> None:
         """Take over a scene for the renders that follow; the previous one is released."""
         self._check_open()
