@@ -7,6 +7,7 @@ can't warm the caches of the next.
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import resource
@@ -119,34 +120,37 @@ def measure_dream_batch(config: BenchConfig, batch: int) -> list[Row]:
 
 def measure_play(config: BenchConfig) -> list[Row]:
     """Start-up and memory of the window, on SDL's dummy display."""
-    first_s = [_run_play(config, frames=1)[0] for _ in range(config.play_starts)]
-    _, peak_mb = _run_play(config, frames=config.play_frames)
-    how = f"whole process that shows one frame and quits, median of {len(first_s)} starts"
+    runs = [_run_play(config) for _ in range(config.play_starts)]
+    first_s, peak_mb = statistics.median(run[0] for run in runs), max(run[1] for run in runs)
+    starts = f"{len(runs)} starts, no display, {config.play_frames} frames each"
     return [
-        Row("play, first frame", statistics.median(first_s), "s", "<= 5", how),
-        Row("play, peak memory", peak_mb, "MB", "<= 1500", f"after {config.play_frames} frames"),
+        Row("play, first frame", first_s, "s", "<= 5", f"from the command on; median of {starts}"),
+        Row("play, peak memory", peak_mb, "MB", "<= 1500", f"highest of {starts}"),
     ]
 
 
-def _run_play(config: BenchConfig, frames: int) -> tuple[float, float]:
-    """Return the wall time in seconds and the peak memory in MB of one `dreamlane play`."""
-    command = [sys.executable, "-m", "simulator.cli", "play", "--headless-frames", str(frames)]
-    command += ["--scenario", config.scenario, "--world-model", config.world_model]
-    begin = time.perf_counter()
+def _run_play(config: BenchConfig) -> tuple[float, float]:
+    """Return the seconds until `dreamlane play` says it runs, and its peak memory in MB."""
+    command = [sys.executable, "-m", "simulator.cli", "play", "--policy", "lane_keeper"]
+    command += ["--model", config.world_model, "--scenario", config.scenario]
+    command += ["--frames", str(config.play_frames), "--fps-limit", "0"]
+    begin, first_s = time.perf_counter(), math.nan
+    headless = {**os.environ, "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_headless()
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=headless
     )
-    assert process.stderr is not None
-    complaint = process.stderr.read().decode(errors="replace").strip()
-    _, status, usage = os.wait4(process.pid, 0)  # not process.wait: it keeps no resource usage
+    assert process.stdout is not None
+    said = []
+    with process.stdout:
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("RUNNING") and math.isnan(first_s):
+                first_s = time.perf_counter() - begin
+    _, status, usage = os.wait4(process.pid, 0)  # process.wait would drop the resource usage
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"`{' '.join(command[1:])}` failed: {complaint}")
-    return time.perf_counter() - begin, usage.ru_maxrss / 1024
-
-
-def _headless() -> dict[str, str]:
-    return {**os.environ, "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
+    if process.returncode or math.isnan(first_s):
+        raise RuntimeError(f"`dreamlane {' '.join(command[3:])}` failed: {''.join(said).strip()}")
+    return first_s, usage.ru_maxrss / 1024
 
 
 def _step_times(name: str, config: BenchConfig, steps: int, **arguments: Any) -> list[float]:

@@ -23,6 +23,7 @@ import typer
 NEEDED_FREE_GB = 1.0
 COMFORTABLE_FREE_GB = 10.0
 TIMEOUT_S = 120.0
+INVISIBLE = ("dummy", "offscreen", "evdev")  # SDL falls back to them without a word
 
 
 class Problem(Exception):  # noqa: N818  (a finding, not a bug)
@@ -115,7 +116,10 @@ def _open_window() -> str:
     try:
         pygame.display.set_mode((64, 32)).fill((0, 128, 0))
         pygame.display.flip()
-        return f"pygame-ce {pygame.version.ver}, SDL video driver {pygame.display.get_driver()}"
+        driver = pygame.display.get_driver()
+        if driver in INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
+            raise Problem(f"SDL fell back to {driver!r}, which shows nothing")
+        return f"pygame-ce {pygame.version.ver}, SDL video driver {driver}"
     finally:
         pygame.display.quit()
 
