@@ -15,7 +15,7 @@ from simulator.envs.state import DreamState
 from world_model.engine.base import Engine
 
 
-class DreamEnv(gymnasium.Env[Any, spaces.Action]):
+class DreamEnv(gymnasium.Env[Any, Any]):
     """Drive in the dream of a world model.
 
     An episode starts from a short recording and goes on for as long as the model's own judgement

@@ -20,7 +20,6 @@ from simulator.envs.contexts import Context, ContextLibrary, read_context
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.info import array_hash, build_info
 from simulator.envs.state import DreamState
-from world_model.engine import load_engine
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Engine, StepOutput
 
 DEFAULT_SCENARIO = "calm_cruise"
@@ -56,10 +55,10 @@ class DreamBatch:
         self.obs = spaces.checked_choice("obs", obs, ("camera", "dict", "latent"))
         self.rules = rules
         self.model = str(world_model)
-        folder = None if engine is not None else _model_folder(world_model)
         if engine is None:
-            assert folder is not None
-            engine = load_engine(folder, size, backend=backend)
+            from world_model.engine import load_engine  # brings torch along: only when needed
+
+            engine = load_engine(_model_folder(world_model), size, backend=backend)
         if engine.batch_size != size:
             raise ValueError(
                 f"the engine has {engine.batch_size} slots where {size} are needed; "
@@ -103,9 +102,8 @@ class DreamBatch:
         known = self.library.scenarios()
         if scenario is None:
             return DEFAULT_SCENARIO if DEFAULT_SCENARIO in known or not known else known[0]
-        name = getattr(scenario, "name", scenario)
-        if name != "random":
-            self.library.check(str(name))
+        if scenario != "random":
+            self.library.check(str(getattr(scenario, "name", scenario)))
         return scenario
 
     def begin(

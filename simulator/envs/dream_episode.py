@@ -92,7 +92,8 @@ class DreamEpisode:
         }
         self.ego = EgoState(
             **numbers,
-            **happened,
+            collision=happened["collision"],
+            offroad=happened["offroad"],
             progress_m=before.progress_m + self._advance_m(numbers),
         )
         self.steps += 1

@@ -6,7 +6,7 @@ one picture and write down what is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-import scenarios
+from scenarios import Scenario, load, sample
 from simulator.ego import DT_S, EgoState
 from simulator.envs import rewards, spaces
 from simulator.envs.info import TRUNCATIONS, TerminationReason, array_hash, build_info
@@ -29,15 +29,15 @@ ENDINGS = ("collision", "offroad", "route_completed")
 class TruthState:
     """One instant of a Truth-v0 episode: everything needed to go on from it, again and again."""
 
-    scenario: scenarios.Scenario
+    scenario: Scenario
     world_seed: int
     world: Any  # what World.save_state returned
     steps: int
     previous_action: spaces.Action
-    generator: dict[str, Any]
+    generator: Mapping[str, Any]
 
 
-class TruthEnv(gymnasium.Env[Any, spaces.Action]):
+class TruthEnv(gymnasium.Env[Any, Any]):
     """Drive in the reference world.
 
     Args:
@@ -57,7 +57,7 @@ class TruthEnv(gymnasium.Env[Any, spaces.Action]):
 
     def __init__(
         self,
-        scenario: str | scenarios.Scenario | None = None,
+        scenario: str | Scenario | None = None,
         obs: str = "camera",
         max_steps: int | None = None,
         endless: bool = False,
@@ -176,12 +176,17 @@ class TruthEnv(gymnasium.Env[Any, spaces.Action]):
             self._camera.close()
             self._camera = None
 
-    def _resolve(self, scenario: str | scenarios.Scenario) -> scenarios.Scenario:
-        if isinstance(scenario, scenarios.Scenario):
+    def _resolve(self, scenario: str | Scenario) -> Scenario:
+        if isinstance(scenario, Scenario):
             return scenario
+        if not isinstance(scenario, str):
+            raise ValueError(
+                f"scenario={scenario!r} is a {type(scenario).__name__}; accepted: a name, "
+                '"random", a Scenario, or None'
+            )
         if scenario == "random":
-            return scenarios.sample(self.np_random)
-        return scenarios.load(scenario)
+            return sample(self.np_random)
+        return load(scenario)
 
     def _entered(self) -> World:
         if self.world is None:
@@ -194,7 +199,7 @@ class TruthEnv(gymnasium.Env[Any, spaces.Action]):
         self._limit = None if self._endless else self._max_steps or self._scenario_steps()
 
     def _scenario_steps(self) -> int:
-        return round(self._scenario.duration_s / DT_S)
+        return max(1, round(self._scenario.duration_s / DT_S))
 
     def _gl(self) -> Camera:
         if self._camera is None:

@@ -93,7 +93,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         """What stands behind the pictures, in words, for people."""
         return self._batch.describe()
 
-    def reset(  # type: ignore[override]  # Gymnasium's own vector environments take lists too
+    def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
@@ -105,7 +105,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         by_slot = {name: self._a_slot_each(name, value) for name, value in chosen.items()}
         seeds = self._seeds(seed)
         infos: dict[str, Any] = {}
-        for slot in np.flatnonzero(mask):
+        for slot in np.flatnonzero(mask).tolist():
             if seeds[slot] is not None:
                 self._generators[slot] = seeding.np_random(seeds[slot])[0]
             self._begin(slot, {name: values[slot] for name, values in by_slot.items()})

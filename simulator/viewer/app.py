@@ -1,0 +1,261 @@
+"""`dreamlane play`: a window in which a person, or a policy, drives the dream or the reference world.
+
+The window reads keys and draws in the main thread; the world ticks in `session.Session`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pygame
+import typer
+
+from agents.human import HumanPolicy
+from agents.policy import Policy
+from simulator.viewer.hud import Hud, window_size
+from simulator.viewer.inputs import HELP, Command, FocusLost, Key, translate
+from simulator.viewer.session import Session, Totals
+
+ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
+POLICIES = ("human", "lane_keeper")
+FRAME_SHAPE = (128, 256)  # for the window before the first frame tells
+POLL_MS = 16
+LARGEST, SMALLEST = 10, 1
+
+
+class NoDisplayError(OSError):
+    """There is no screen to open a window on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySettings:
+    """What is driven, by whom, and how it is shown."""
+
+    env_id: str
+    env_arguments: dict[str, Any]
+    policy: str = "human"
+    scale: int = 4
+    ticks_per_s: float = 10.0  # 0 for as fast as it goes
+    frames: int | None = None  # stop after as many steps
+    seed: int = 0
+    screenshots: Path = Path("outputs/screenshots")
+
+    def __post_init__(self) -> None:
+        """Check the numbers and names. Raises ValueError naming field, value and what is accepted."""
+        if self.policy not in POLICIES:
+            raise ValueError(f"policy={self.policy!r}; accepted: {', '.join(POLICIES)}")
+        if not SMALLEST <= self.scale <= LARGEST:
+            raise ValueError(f"scale={self.scale}; accepted: {SMALLEST} to {LARGEST}")
+        if not self.ticks_per_s >= 0.0:
+            raise ValueError(f"fps-limit={self.ticks_per_s}; accepted: 0 (no limit) or more")
+        if self.frames is not None and self.frames < 1:
+            raise ValueError(f"frames={self.frames}; accepted: at least 1")
+
+
+class Viewer:
+    """The window and its main loop: `run`, or `open`, `pump` until False, and `close`.
+
+    Attributes:
+        session: the drive in the other thread.
+        screenshots: paths of the pictures saved so far.
+    """
+
+    def __init__(self, settings: PlaySettings) -> None:
+        self._settings = settings
+        self._scale = settings.scale
+        self._human = HumanPolicy()
+        policy: Policy = self._human
+        if settings.policy == "lane_keeper":
+            from agents.lane_keeper import LaneKeeper
+
+            policy = LaneKeeper()
+        self.session = Session(
+            settings.env_id,
+            settings.env_arguments,
+            policy,
+            settings.ticks_per_s,
+            settings.seed,
+            settings.frames,
+        )
+        self.screenshots: list[Path] = []
+        self._fullscreen = False
+        self._drawn: object = None
+
+    def run(self) -> Totals:
+        """Open the window, drive until the person quits or `frames` are done, close it."""
+        self.open()
+        try:
+            while self.pump():
+                pass
+        finally:
+            self.close()
+        return self.session.totals
+
+    def open(self) -> None:
+        """Show the window and start loading the world behind it.
+
+        Raises:
+            NoDisplayError: no screen; says what to do.
+        """
+        open_display()
+        self._hud = Hud()
+        self._resize()
+        pygame.display.set_caption("Dreamlane")
+        self._opened_s = time.perf_counter()
+        self.session.start()
+
+    def pump(self) -> bool:
+        """Handle what came in, draw what is new; False when it is over.
+
+        Raises:
+            Exception: whatever stopped the world in its thread.
+        """
+        first = pygame.event.wait(POLL_MS)
+        for event in [first, *pygame.event.get()]:
+            meaning = translate(event)
+            if meaning is Command.QUIT:
+                return False
+            self._obey(meaning)
+        if self.session.error is not None:
+            raise self.session.error
+        self._draw()
+        return self.session.is_alive()
+
+    def close(self) -> None:
+        """Stop the world and close the window."""
+        self.session.stop()
+        if self.session.ident is not None:
+            self.session.join(timeout=30.0)
+        pygame.quit()
+
+    def _obey(self, meaning: Key | Command | FocusLost | None) -> None:
+        match meaning:
+            case Key(control, down):
+                (self._human.press if down else self._human.release)(control)
+            case FocusLost():
+                self._human.release_all()
+            case Command.RESET:
+                self.session.ask_reset()
+            case Command.PAUSE:
+                self.session.toggle_pause()
+            case Command.LARGER | Command.SMALLER:
+                step = 1 if meaning is Command.LARGER else -1
+                self._scale = max(SMALLEST, min(LARGEST, self._scale + step))
+                self._fullscreen = False
+                self._resize()
+            case Command.FULLSCREEN:
+                self._fullscreen = not self._fullscreen
+                self._resize()
+            case Command.SCREENSHOT:
+                self._save_picture()
+            case _:
+                pass
+
+    def _resize(self) -> None:
+        latest = self.session.latest
+        shape = FRAME_SHAPE if latest is None else latest.frame.shape
+        if self._fullscreen:
+            self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+        else:
+            self._surface = pygame.display.set_mode(
+                window_size(shape, self._scale), pygame.RESIZABLE
+            )
+        self._drawn = None
+
+    def _draw(self) -> None:
+        """Draw only what changed: the processor belongs to the world."""
+        latest, paused = self.session.latest, self.session.paused
+        surface = self._surface = pygame.display.get_surface() or self._surface
+        if latest is None:
+            waited_s = time.perf_counter() - self._opened_s
+            seen: object = round(waited_s * 20)
+        else:
+            seen = (id(latest), paused, surface.get_size())
+        if seen == self._drawn:
+            return
+        if latest is None:
+            what = self._settings.env_arguments.get("world_model", "the reference world")
+            self._hud.draw_loading(surface, f"loading {what}", waited_s)
+        else:
+            self._hud.draw(surface, latest, self.session.description, paused)
+        pygame.display.flip()
+        self._drawn = seen
+
+    def _save_picture(self) -> None:
+        folder = self._settings.screenshots
+        folder.mkdir(parents=True, exist_ok=True)
+        number = sum(1 for _ in folder.glob("dreamlane-*.png"))
+        path = folder / f"dreamlane-{number:04d}.png"
+        pygame.image.save(self._surface, path)
+        self.screenshots.append(path)
+        print(f"saved {path}")
+
+
+def open_display() -> None:
+    """Initialise pygame's display.
+
+    Raises:
+        NoDisplayError: no screen. SDL would fall back to drivers that show nothing without a word.
+    """
+    try:
+        pygame.display.init()
+        driver = pygame.display.get_driver()
+    except pygame.error as error:
+        raise NoDisplayError(_no_display(str(error))) from error
+    asked = os.environ.get("SDL_VIDEODRIVER") or os.environ.get("SDL_VIDEO_DRIVER")
+    if not asked and driver in ("dummy", "offscreen", "evdev"):
+        pygame.display.quit()
+        raise NoDisplayError(_no_display(f"SDL fell back to {driver!r}, which shows nothing"))
+
+
+def _no_display(why: str) -> str:
+    return (
+        f"no display to open a window on ({why}). On a machine without a screen run "
+        "`xvfb-run -a dreamlane play ...`, or SDL_VIDEODRIVER=dummy dreamlane play ... to drive "
+        "unseen; over ssh use `ssh -X`"
+    )
+
+
+def farewell(totals: Totals, world: str) -> str:
+    """What the drive was, in one line."""
+    endings = ", ".join(f"{n} x {why.replace('_', ' ')}" for why, n in totals.endings.items())
+    return (
+        f"Drove {totals.steps} steps in {totals.episodes} episode(s) of the {world}"
+        f"{': ' + endings if endings else ''}. {totals.ticks_per_s:.1f} ticks/s, "
+        f"{totals.missed} missed deadlines."
+    )
+
+
+def play(
+    env: Annotated[str, typer.Option(help="dream or truth")] = "dream",
+    scenario: Annotated[str, typer.Option(help="a scenario's name, or random")] = "calm_cruise",
+    model: Annotated[str, typer.Option(help="a shipped model or a checkpoint folder")] = "town",
+    scale: Annotated[int, typer.Option(help="window size, times 256x128")] = 4,
+    fps_limit: Annotated[float, typer.Option(help="ticks/s; 10 is real time, 0 no limit")] = 10.0,
+    frames: Annotated[int | None, typer.Option(help="stop after so many steps")] = None,
+    policy: Annotated[str, typer.Option(help="human or lane_keeper")] = "human",
+    seed: Annotated[int, typer.Option(help="of the first episode")] = 0,
+) -> None:
+    """Drive with the keyboard in a window."""
+    if env not in ENVIRONMENTS:
+        raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
+    arguments: dict[str, Any] = {"scenario": scenario}
+    if env == "dream":
+        arguments["world_model"] = model
+    settings = PlaySettings(ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed)
+    viewer = Viewer(settings)
+    print(f"Loading. {HELP}")
+    viewer.open()
+    said = False
+    try:
+        while viewer.pump():
+            if not said and viewer.session.latest is not None:
+                print("RUNNING " + " | ".join(viewer.session.description.values()), flush=True)
+                said = True
+    finally:
+        viewer.close()
+    print(farewell(viewer.session.totals, viewer.session.description.get("world", env)))

@@ -1,0 +1,197 @@
+"""Draws the window: the camera picture, and under it what a driver wants to know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pygame
+from numpy.typing import NDArray
+
+from simulator.viewer.inputs import HELP
+from simulator.viewer.session import Snapshot
+
+PANEL_SHARE = 0.26
+"""Height of the panel as a share of the picture's."""
+
+INK, DIM, PANEL = (235, 238, 240), (140, 148, 155), (22, 25, 28)
+GOOD, WARN, BAD = (96, 200, 120), (240, 190, 70), (235, 90, 80)
+
+Colour = tuple[int, int, int]
+
+
+def window_size(frame_shape: tuple[int, ...], scale: float) -> tuple[int, int]:
+    """Width and height of a window that shows a frame at `scale`."""
+    height, width = frame_shape[:2]
+    return round(width * scale), round(height * scale * (1 + PANEL_SHARE))
+
+
+class Hud:
+    """Draws onto a surface of any size. Keeps fonts and the enlarged picture between calls."""
+
+    def __init__(self) -> None:
+        pygame.font.init()
+        self._fonts: dict[int, pygame.font.Font] = {}
+        self._picture: pygame.Surface | None = None
+        self._picture_of: object = None
+
+    def draw_loading(self, surface: pygame.Surface, what: str, seconds: float) -> None:
+        """The screen before the first frame: something moves, so that it doesn't look dead."""
+        surface.fill(PANEL)
+        width, height = surface.get_size()
+        self._text(surface, what, (width // 2, height // 2 - height // 12), height // 14, INK, 0.5)
+        self._text(
+            surface,
+            f"{seconds:.1f} s",
+            (width // 2, height // 2 + height // 8),
+            height // 24,
+            DIM,
+            0.5,
+        )
+        phase = (seconds % 1.6) / 1.6
+        bar = pygame.Rect(width // 4, height // 2 + height // 24, width // 2, max(2, height // 100))
+        pygame.draw.rect(surface, (50, 56, 62), bar)
+        knob = pygame.Rect(bar.left, bar.top, bar.width // 6, bar.height)
+        knob.left += round((bar.width - knob.width) * 0.5 * (1 - math.cos(2 * math.pi * phase)))
+        pygame.draw.rect(surface, GOOD, knob)
+
+    def draw(
+        self,
+        surface: pygame.Surface,
+        snapshot: Snapshot,
+        description: Mapping[str, str],
+        paused: bool,
+    ) -> None:
+        """One instant: picture, panel, and a word across the picture when the world stands still."""
+        width, height = surface.get_size()
+        frame_height, frame_width = snapshot.frame.shape[:2]
+        scale = min(width / frame_width, height / (frame_height * (1 + PANEL_SHARE)))
+        picture = pygame.Rect(0, 0, round(frame_width * scale), round(frame_height * scale))
+        panel_height = round(frame_height * scale * PANEL_SHARE)
+        picture.left = (width - picture.width) // 2
+        picture.top = (height - picture.height - panel_height) // 2
+        surface.fill((0, 0, 0))
+        surface.blit(self._enlarged(snapshot.frame, picture.size), picture)
+        panel = pygame.Rect(picture.left, picture.bottom, picture.width, panel_height)
+        pygame.draw.rect(surface, PANEL, panel)
+        self._panel(surface, panel, snapshot, description)
+        if paused:
+            self._banner(surface, picture, "PAUSED", "P or Space goes on", INK)
+        elif snapshot.ended:
+            said = snapshot.ended.replace("_", " ")
+            good = snapshot.ended in ("route_completed", "time_limit")
+            self._banner(surface, picture, said, "R begins again", GOOD if good else BAD)
+
+    def _panel(
+        self,
+        surface: pygame.Surface,
+        panel: pygame.Rect,
+        snapshot: Snapshot,
+        description: Mapping[str, str],
+    ) -> None:
+        line = max(9, panel.height // 6)
+        pad = line // 2
+        left, top = panel.left + pad, panel.top + pad
+        info = snapshot.info
+        speed = info.get("speed_mps", math.nan)
+        self._text(surface, _number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK)
+        self._text(surface, "km/h", (left + round(line * 4.6), top + round(line * 1.5)), line, DIM)
+        gauges = pygame.Rect(left + line * 8, top, max(line * 9, panel.width // 5), line)
+        self._gauge(surface, gauges, "steer", -float(snapshot.action[0]), GOOD)
+        pedal = float(snapshot.action[1])
+        self._gauge(
+            surface,
+            gauges.move(0, round(line * 1.5)),
+            "brake" if pedal < 0 else "throttle",
+            pedal,
+            BAD if pedal < 0 else GOOD,
+        )
+        facts = (
+            f"{info.get('scenario', '')}  episode {snapshot.episode}  "
+            f"{_number(info.get('time_s', math.nan), '.1f')} s  reward {snapshot.episode_return:.1f}",
+            f"lane {_number(info.get('lane_offset_m', math.nan), '+.1f')} m  "
+            f"ahead {_number(info.get('lead_distance_m', math.nan), '.0f')} m  "
+            f"surprise {_number(info.get('surprise', math.nan), '.2f')}",
+        )
+        for row, text in enumerate(facts):
+            self._text(
+                surface, text, (gauges.right + line, top + round(row * line * 1.5)), line, INK
+            )
+        runs = [description[key] for key in ("world", "backend", "device") if key in description]
+        on_time = snapshot.missed == 0
+        pace = (
+            f"{snapshot.ticks_per_s:.1f} ticks/s   {snapshot.step_ms:.0f} ms a step   "
+            f"{snapshot.missed} missed"
+        )
+        bottom = panel.bottom - pad - round(line * 2.1)
+        self._text(surface, "  |  ".join(runs), (left, bottom), line, WARN)
+        self._text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
+        self._text(surface, HELP, (left, bottom + round(line * 1.2)), round(line * 0.9), DIM)
+
+    def _gauge(
+        self, surface: pygame.Surface, box: pygame.Rect, label: str, value: float, colour: Colour
+    ) -> None:
+        """A bar that grows from the middle: right for positive values, all of it at 1."""
+        self._text(surface, label, box.topleft, box.height, DIM)
+        bar = pygame.Rect(
+            box.left + box.height * 4, box.top, box.width - box.height * 4, box.height
+        )
+        pygame.draw.rect(surface, (50, 56, 62), bar)
+        length = round(abs(value) * bar.width / 2)
+        start = bar.centerx if value >= 0 else bar.centerx - length
+        pygame.draw.rect(surface, colour, pygame.Rect(start, bar.top, length, bar.height))
+        pygame.draw.line(surface, INK, (bar.centerx, bar.top), (bar.centerx, bar.bottom - 1))
+
+    def _banner(
+        self, surface: pygame.Surface, box: pygame.Rect, title: str, hint: str, colour: Colour
+    ) -> None:
+        shade = pygame.Surface((box.width, box.height // 3), pygame.SRCALPHA)
+        shade.fill((0, 0, 0, 150))
+        surface.blit(shade, (box.left, box.centery - box.height // 6))
+        self._text(
+            surface,
+            title,
+            (box.centerx, box.centery - box.height // 8),
+            box.height // 7,
+            colour,
+            0.5,
+        )
+        self._text(
+            surface, hint, (box.centerx, box.centery + box.height // 24), box.height // 16, INK, 0.5
+        )
+
+    def _enlarged(self, frame: NDArray[np.uint8], size: tuple[int, int]) -> pygame.Surface:
+        """The frame at another size. Enlarging costs milliseconds, so each frame has it done once."""
+        if (
+            self._picture is None
+            or self._picture_of is not frame
+            or self._picture.get_size() != size
+        ):
+            small = pygame.image.frombuffer(
+                np.ascontiguousarray(frame).tobytes(), (frame.shape[1], frame.shape[0]), "RGB"
+            )
+            self._picture, self._picture_of = pygame.transform.smoothscale(small, size), frame
+        return self._picture
+
+    def _text(
+        self,
+        surface: pygame.Surface,
+        text: str,
+        place: tuple[int, int],
+        size: int,
+        colour: Colour,
+        align: float = 0.0,
+    ) -> None:
+        """Text with its top at `place`; `align` 0, 0.5, 1 puts left, middle or right there."""
+        size = max(8, round(size * 1.25))
+        font = self._fonts.get(size)
+        if font is None:
+            font = self._fonts[size] = pygame.font.Font(None, size)
+        drawn = font.render(text, True, colour)
+        surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
+
+
+def _number(value: float, form: str) -> str:
+    """A number, or a dash where the world can't tell it."""
+    return format(value, form) if math.isfinite(value) else "-"

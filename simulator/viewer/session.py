@@ -1,0 +1,216 @@
+"""The drive behind the window: an environment that ticks in its own thread.
+
+Kept apart from the window so that a slow frame never delays a key and a slow window never delays the
+world. The environment is made, stepped and closed in this one thread: GL contexts and torch's thread
+settings belong to the thread that made them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.policy import Policy
+
+END_PAUSE_S = 2.0
+"""How long the end of an episode stays on screen before the next one begins by itself."""
+
+TIMED_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest instant, complete in itself: the window draws it without asking anyone."""
+
+    frame: NDArray[np.uint8]  # (H, W, 3)
+    info: Mapping[str, Any]
+    action: NDArray[np.float32]  # (2,), the one that led here
+    steps: int  # since the window opened
+    episode: int  # counted from 1
+    episode_return: float
+    ended: str  # why the episode ended, "" while it goes on
+    ticks_per_s: float
+    step_ms: float  # median of the last steps
+    missed: int  # deadlines since the window opened
+
+
+@dataclass(slots=True)
+class Totals:
+    """What there is to say at the end."""
+
+    steps: int = 0
+    episodes: int = 0
+    missed: int = 0
+    timed_ticks: int = 0
+    timed_s: float = 0.0  # pauses and resets left out
+    endings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ticks_per_s(self) -> float:
+        """Over the whole drive."""
+        return self.timed_ticks / self.timed_s if self.timed_s > 0.0 else 0.0
+
+
+class Session(threading.Thread):
+    """Ticks an environment under a policy until `stop` is called or `max_steps` are driven.
+
+    Args:
+        env_id: a Gymnasium id whose observation is the camera, (H, W, 3) uint8.
+        env_arguments: passed on to `gymnasium.make`.
+        policy: who drives.
+        ticks_per_s: the world's pace; 0 for as fast as it goes.
+        seed: of the first episode; later ones count up.
+        max_steps: stop after as many steps, None never.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        env_arguments: Mapping[str, Any],
+        policy: Policy,
+        ticks_per_s: float = 10.0,
+        seed: int = 0,
+        max_steps: int | None = None,
+    ) -> None:
+        super().__init__(name="world", daemon=True)
+        self.latest: Snapshot | None = None
+        self.description: dict[str, str] = {}
+        self.error: BaseException | None = None
+        self.totals = Totals()
+        self.paused = False
+        self._env_id, self._env_arguments = env_id, dict(env_arguments)
+        self._policy, self._seed, self._max_steps = policy, seed, max_steps
+        self._period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
+        self._stop_asked, self._reset_asked = threading.Event(), threading.Event()
+        self._wake = threading.Event()
+        self._moments: deque[float] = deque(maxlen=TIMED_STEPS)
+        self._durations_s: deque[float] = deque(maxlen=TIMED_STEPS)
+
+    def stop(self) -> None:
+        """End the drive after the step that is under way."""
+        self._stop_asked.set()
+        self._wake.set()
+
+    def ask_reset(self) -> None:
+        """Begin a new episode at the next tick."""
+        self._reset_asked.set()
+        self._wake.set()
+
+    def toggle_pause(self) -> None:
+        """Stop the world's time, or let it go on."""
+        self.paused = not self.paused
+        self._wake.set()
+
+    def run(self) -> None:
+        """The thread's body. An exception ends the drive and is kept in `error`."""
+        try:
+            environment = gymnasium.make(self._env_id, **self._env_arguments)
+            try:
+                describe = getattr(environment.unwrapped, "describe", dict)
+                self.description = dict(describe())
+                self._drive(environment)
+            finally:
+                environment.close()
+        except BaseException as error:
+            self.error = error
+
+    def _drive(self, environment: gymnasium.Env[Any, Any]) -> None:
+        observation, info = self._begin(environment)
+        deadline = self._restart_clock()
+        while not self._stop_asked.is_set():
+            if self._reset_asked.is_set():
+                observation, info = self._begin(environment)
+                deadline = self._restart_clock()
+            elif self.paused:
+                self._wait(1.0)
+                deadline = self._restart_clock()
+            elif self.latest is not None and self.latest.ended:
+                if not self._wait(END_PAUSE_S):
+                    self._reset_asked.set()
+            else:
+                self._stop_asked.wait(max(0.0, deadline - time.perf_counter()))
+                observation, info, late = self._tick(environment, observation, info, deadline)
+                # After a missed deadline the world goes on from now: catching up would race.
+                deadline = time.perf_counter() if late else deadline + self._period_s
+                if self._max_steps is not None and self.totals.steps >= self._max_steps:
+                    return
+
+    def _restart_clock(self) -> float:
+        """When the next tick is due after a stop; the stop doesn't count as slowness."""
+        self._moments.clear()
+        return time.perf_counter() + self._period_s
+
+    def _wait(self, seconds: float) -> bool:
+        """Sleep until someone asks for something; False when nobody did."""
+        woken = self._wake.wait(seconds)
+        self._wake.clear()
+        return woken
+
+    def _begin(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
+        self._reset_asked.clear()
+        seed = self._seed + self.totals.episodes
+        observation, info = environment.reset(seed=seed)
+        self._policy.reset(seed)
+        self.totals.episodes += 1
+        self._publish(observation, info, np.zeros(2, np.float32), 0.0, "")
+        return observation, info
+
+    def _tick(
+        self,
+        environment: gymnasium.Env[Any, Any],
+        observation: Any,
+        info: dict[str, Any],
+        deadline: float,
+    ) -> tuple[Any, dict[str, Any], bool]:
+        """One step; True at the end when it took longer than the world's tick."""
+        begin = time.perf_counter()
+        action = self._policy.act(observation, info)
+        observation, reward, terminated, truncated, info = environment.step(action)
+        now = time.perf_counter()
+        if self._moments:
+            self.totals.timed_s += now - self._moments[-1]
+            self.totals.timed_ticks += 1
+        self._moments.append(now)
+        self._durations_s.append(now - begin)
+        self.totals.steps += 1
+        late = self._period_s > 0.0 and now > deadline + self._period_s
+        self.totals.missed += late
+        ended = ""
+        if terminated or truncated:
+            ended = str(info.get("termination_reason") or "the end")
+            self.totals.endings[ended] += 1
+        self._publish(observation, info, action, float(reward), ended)
+        return observation, info, late
+
+    def _publish(
+        self,
+        frame: NDArray[np.uint8],
+        info: Mapping[str, Any],
+        action: NDArray[np.float32],
+        reward: float,
+        ended: str,
+    ) -> None:
+        last = self.latest
+        same = last is not None and last.episode == self.totals.episodes
+        span_s = self._moments[-1] - self._moments[0] if len(self._moments) > 1 else 0.0
+        self.latest = Snapshot(
+            frame=frame,
+            info=info,
+            action=action,
+            steps=self.totals.steps,
+            episode=self.totals.episodes,
+            episode_return=reward + (last.episode_return if last is not None and same else 0.0),
+            ended=ended,
+            ticks_per_s=(len(self._moments) - 1) / span_s if span_s > 0.0 else 0.0,
+            step_ms=1000 * statistics.median(self._durations_s) if self._durations_s else 0.0,
+            missed=self.totals.missed,
+        )

@@ -1,0 +1,106 @@
+"""A tiny deterministic world behind the engine's interface: a moving stripe instead of a road.
+
+It keeps the tests of the environment's own logic fast and lets them stage events (a collision, an
+unknown head) that a trained model wouldn't produce on demand. Real checkpoints are tested beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
+
+TOKENS = 6
+
+
+class ToyEngine:
+    """State per slot: speed, stripe position, age, an accumulated sum of the noise seen."""
+
+    frame_shape = (16, 32, 3)
+    latent_shape = (2, 2, 3)
+    dt_s = 0.1
+    context_frames = 4
+    backend = "toy"
+    device = "nowhere in particular"
+    checkpoint_hash = "toy-1"
+
+    def __init__(
+        self,
+        batch_size: int,
+        known: Sequence[str] = (*STATE_HEADS, *EVENT_HEADS),
+        collision_ages: Sequence[int] = (),
+        offroad_ages: Sequence[int] = (),
+        surprise: float = 0.25,
+    ) -> None:
+        self.batch_size = batch_size
+        self.known = frozenset(known)
+        self.decode = True
+        self._collision_ages, self._offroad_ages = set(collision_ages), set(offroad_ages)
+        self._surprise = surprise
+        self._state = {
+            name: np.zeros(batch_size, np.float64) for name in ("speed", "stripe", "age", "noise")
+        }
+
+    def reset(self, context_frames_BTHWC, context_actions_BTA, context_ego_BTE, slots=None):
+        slots = range(self.batch_size) if slots is None else slots
+        assert context_frames_BTHWC.shape[0] == context_ego_BTE.shape[0] == len(slots)
+        assert context_frames_BTHWC.shape[2:] == self.frame_shape
+        assert np.isfinite(context_actions_BTA).all()
+        for row, slot in enumerate(slots):
+            self._state["speed"][slot] = context_ego_BTE[row, -1, 0]
+            self._state["stripe"][slot] = float(context_frames_BTHWC[row, -1].mean())
+            self._state["age"][slot] = self._state["noise"][slot] = 0.0
+
+    def append_frame(self, frame_BHWC, action_BA, ego_BE):
+        raise NotImplementedError
+
+    def draw_noise(self, generators):
+        return np.stack([g.random(TOKENS, np.float32) for g in generators])
+
+    def step(self, action_BA, noise_BL) -> StepOutput:
+        state = self._state
+        state["age"] += 1
+        state["speed"] = np.maximum(0.0, state["speed"] + 0.3 * action_BA[:, 1])
+        state["stripe"] = (state["stripe"] + 3 + 5 * action_BA[:, 0]) % self.frame_shape[1]
+        state["noise"] += noise_BL.sum(axis=1)
+        frame = np.zeros((self.batch_size, *self.frame_shape), np.uint8)
+        for slot in range(self.batch_size):
+            frame[slot, :, int(state["stripe"][slot])] = 255
+            frame[slot, 0, :TOKENS] = (100 * state["noise"][slot]) % 256
+        zeros = np.zeros(self.batch_size, np.float32)
+        numbers = {name: zeros for name in STATE_HEADS}
+        numbers["speed_mps"] = state["speed"].astype(np.float32)
+        numbers["heading_error_rad"] = 0.1 * action_BA[:, 0]
+        return StepOutput(
+            frame_BHWC=frame if self.decode else None,
+            state=numbers,
+            events={
+                "collision": self._at(self._collision_ages),
+                "offroad": self._at(self._offroad_ages),
+            },
+            known=self.known,
+            surprise_B=np.full(self.batch_size, self._surprise, np.float32),
+            drift_B=zeros,
+            tokens_BL=(100 * noise_BL).astype(np.int16),
+            latent_BChw=self.latent,
+        )
+
+    @property
+    def latent(self) -> np.ndarray:
+        shape = (self.batch_size, *self.latent_shape)
+        return np.broadcast_to(
+            self._state["stripe"].astype(np.float32)[:, None, None, None], shape
+        ).copy()
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: array.copy() for name, array in self._state.items()}
+
+    @state.setter
+    def state(self, value: Mapping[str, np.ndarray]) -> None:
+        self._state = {name: np.array(array) for name, array in value.items()}
+
+    def _at(self, ages: set[int]) -> np.ndarray:
+        return np.array([0.9 if age in ages else 0.1 for age in self._state["age"]], np.float32)
