@@ -136,7 +136,7 @@ class TruthEnv(gymnasium.Env[Any, Any]):
         """What each pixel of the current frame shows: (128, 256) of `PixelClass`."""
         world = self._entered()
         if self._classes is None:
-            _, self._classes = self._gl().render_with_classes(world.view())
+            self._classes = self._gl().classes(world.view())
         return self._classes
 
     def save_state(self) -> TruthState:
@@ -161,10 +161,14 @@ class TruthEnv(gymnasium.Env[Any, Any]):
             raise ValueError(
                 f"state is a {type(state).__name__}; accepted: a TruthState from save_state()"
             )
-        self._scenario, self._world_seed = state.scenario, state.world_seed
-        world = World(state.scenario, state.world_seed)
-        world.restore_state(state.world)
-        self._enter(world)
+        same = self.world is not None and (self._scenario, self._world_seed) == (
+            state.scenario,
+            state.world_seed,
+        )
+        if not same:
+            self._scenario, self._world_seed = state.scenario, state.world_seed
+            self._enter(World(state.scenario, state.world_seed))
+        self._entered().restore_state(state.world)
         self._steps = state.steps
         self._previous_action = state.previous_action.copy()
         self.np_random.bit_generator.state = state.generator

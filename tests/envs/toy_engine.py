@@ -70,7 +70,7 @@ class ToyEngine:
             frame[slot, :, int(state["stripe"][slot])] = 255
             frame[slot, 0, :TOKENS] = (100 * state["noise"][slot]) % 256
         zeros = np.zeros(self.batch_size, np.float32)
-        numbers = {name: zeros for name in STATE_HEADS}
+        numbers = dict.fromkeys(STATE_HEADS, zeros)
         numbers["speed_mps"] = state["speed"].astype(np.float32)
         numbers["heading_error_rad"] = 0.1 * action_BA[:, 0]
         return StepOutput(
