@@ -50,7 +50,9 @@ class CameraConfig:
 
     def __post_init__(self) -> None:
         if self.height_px < 16 or self.width_px < 16:
-            raise ValueError(f"camera size {self.height_px}x{self.width_px}: use at least 16x16 pixels")
+            raise ValueError(
+                f"camera size {self.height_px}x{self.width_px}: use at least 16x16 pixels"
+            )
         if not 20.0 <= self.horizontal_fov_deg <= 120.0:
             raise ValueError(f"horizontal_fov_deg={self.horizontal_fov_deg}: use 20 to 120 degrees")
         if not 1.0 <= self.supersampling <= 4.0:
@@ -137,14 +139,17 @@ class Camera:
         )
         return np.ascontiguousarray(small[::-1, :, :3])
 
-    def render_with_classes(self, view: View) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The picture, and what each of its pixels shows: (height, width) of `PixelClass`."""
-        picture = self.render(view)
+    def classes(self, view: View) -> NDArray[np.uint8]:
+        """What each pixel of the picture at `view` shows: (height, width) of `PixelClass`."""
         frame, scene = self._begin(view)
         self._draw(frame, scene, view, self._variant | {"CLASSES"}, self._classes)
         raw = self._classes.read(components=1, alignment=1)
         mask = np.frombuffer(raw, np.uint8).reshape(self.config.height_px, self.config.width_px)
-        return picture, np.ascontiguousarray(mask[::-1])
+        return np.ascontiguousarray(mask[::-1])
+
+    def render_with_classes(self, view: View) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The picture and its class mask."""
+        return self.render(view), self.classes(view)
 
     def close(self) -> None:
         """Free the OpenGL context and all it holds. Closing twice is harmless."""
@@ -176,9 +181,7 @@ class Camera:
         heights = scene.hills.height_m(view.x_m + along * cos_yaw, view.y_m + along * sin_yaw)
         grade = np.arctan2(heights[2] - heights[0], 2 * GRADE_BASE_M)
         pitch = grade + view.pitch_rad + config.mount_pitch_rad
-        forward = np.array(
-            [cos_yaw * np.cos(pitch), sin_yaw * np.cos(pitch), np.sin(pitch)]
-        )
+        forward = np.array([cos_yaw * np.cos(pitch), sin_yaw * np.cos(pitch), np.sin(pitch)])
         right = np.array([sin_yaw, -cos_yaw, 0.0])
         ahead = config.mount_forward_m
         eye = np.array(
