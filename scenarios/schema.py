@@ -14,7 +14,17 @@ from typing import Any, TypeVar
 
 ROADS = ("rural", "highway", "merge", "exit", "roundabout", "junction", "town")
 WEATHERS = ("day", "overcast", "sunset", "fog", "rain", "night")
-ROUTES = ("ahead", "left", "right")
+ROUTES = {
+    "rural": ("ahead",),
+    "highway": ("ahead",),
+    "town": ("ahead",),
+    "merge": ("ahead", "ramp"),
+    "exit": ("ahead", "ramp"),
+    "roundabout": ("ahead", "left", "right"),
+    "junction": ("ahead", "left", "right"),
+}
+"""What a route may be on each kind of road; "ramp" comes in or goes off by the slip road."""
+
 CENTRE_LINES = ("double", "dashed", "any")
 EVENTS = (
     "hard_braking_lead",
@@ -221,13 +231,21 @@ class Scenario:
     weather: str = _accepts(_Choice(WEATHERS), default="day")
     traffic: TrafficSpec = _accepts(_Part(TrafficSpec), default=TrafficSpec())
     start: StartSpec = _accepts(_Part(StartSpec), default=StartSpec())
-    route: str = _accepts(_Choice(ROUTES), default="ahead")  # at a junction or roundabout
+    route: str = _accepts(_Choice(("ahead", "left", "right", "ramp")), default="ahead")
     duration_s: float = _accepts(_Number(1.0, 600.0), default=60.0)
     success: SuccessSpec = _accepts(_Part(SuccessSpec), default=SuccessSpec())
     critical: CriticalSpec | None = _accepts(_Part(CriticalSpec, optional=True), default=None)
 
     def __post_init__(self) -> None:
         _check(self)
+        routes = ROUTES[self.road.kind]
+        if self.route not in routes:
+            accepted = f"one of {', '.join(routes)} on a road of kind {self.road.kind}"
+            raise ScenarioError("Scenario", "route", self.route, accepted)
+        one_lane = ("roundabout", "junction")
+        if self.road.kind in one_lane and self.road.lanes != 1:
+            accepted = f"1 on a road of kind {self.road.kind}"
+            raise ScenarioError("Scenario", "road.lanes", self.road.lanes, accepted)
 
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Curves and the lane class that HighwayEnv drives on, fast enough for ten cars at hundreds of ticks a second.
+"""Curves, and the lane class that HighwayEnv drives on: ten cars at hundreds of ticks a second.
 
 A curve is sampled about once a metre and understood as a chain of circular arcs (a clothoid in small
 steps). Projection starts from a table of nearby nodes, so it needs no search and keeps no state.
@@ -81,7 +81,7 @@ class Curve:
             + (3 * u2 - 2 * u3) * p1 + (u3 - u2) * t1
         )  # fmt: skip
         s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-        even = np.linspace(0.0, s[-1], max(int(round(s[-1])), 4) + 1)
+        even = np.linspace(0.0, s[-1], max(round(float(s[-1])), 4) + 1)
         curve = Curve.through(
             np.stack([np.interp(even, s, points[:, 0]), np.interp(even, s, points[:, 1])], axis=1)
         )
@@ -149,6 +149,7 @@ class CurveLane(AbstractLane):
         self.speed_limit = speed_limit_mps
         self.left_line, self.right_line = left_line, right_line
         self.length = curve.length_m
+        self.number = 0  # set by the layout: its place among all lanes
         self.line_types = [LineType.NONE, LineType.NONE]  # for HighwayEnv's own drawing only
         self.forbidden, self.priority = False, 0
         self.advised_mps = [speed_limit_mps] * len(curve.s_m)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.truth.lane import CurveLane, Floats
-from simulator.truth.road import Layout
+from simulator.truth.layout import Layout
 from simulator.truth.scene import Hills, Scenery
 
 _WAVELENGTHS_M = (500.0, 260.0, 170.0)

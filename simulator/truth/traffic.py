@@ -13,9 +13,10 @@ import numpy as np
 from highway_env.road.road import Road
 
 from simulator.ego import DT_S
-from simulator.truth.road import LaneIndex, Layout
+from simulator.truth.layout import LaneIndex, Layout
 from simulator.truth.scene import Body
 from simulator.truth.vehicle import Driver, Ego
+from simulator.truth.yielding import hold_back
 
 LOOK_AHEAD_M = 110.0
 SPAWN_AHEAD_M = (115.0, 175.0)
@@ -57,12 +58,14 @@ class TrafficRoad(Road):  # type: ignore[misc]
         for driver in self.drivers:
             station, _ = driver.lane.local_coordinates(driver.position)
             self.occupants.setdefault(driver.lane_index, []).append((station, driver))
+            others = self.layout.overlapping[driver.lane_index]
             if driver.target_lane_index != driver.lane_index:
-                lane = self.layout.lanes[driver.target_lane_index]
+                others = (driver.target_lane_index, *others)
+            for index in others:
+                lane = self.layout.lanes[index]
                 station, offset = lane.local_coordinates(driver.position)
-                if abs(offset) < lane.width / 2 + 0.5:
-                    entry = (station, driver)
-                    self.occupants.setdefault(driver.target_lane_index, []).append(entry)
+                if abs(offset) < lane.width / 2 + 0.5 and 0.0 <= station <= lane.length:
+                    self.occupants.setdefault(index, []).append((station, driver))
 
     def neighbour_vehicles(self, vehicle: Any, lane_index: LaneIndex | None = None) -> Any:
         """Who is next ahead and next behind in a lane, the lanes before and after it included."""
@@ -98,7 +101,7 @@ class TrafficRoad(Road):  # type: ignore[misc]
             return vehicle.next_lane(index)
         following = self.layout.successors[index]
         on_route = [lane for lane in following if lane[:2] in self.layout.route]
-        return (on_route or list(following) or [None])[0]
+        return next(iter(on_route or following), None)
 
     def distance_ahead(self, vehicle: Any, other: Any) -> float:
         """Distance from centre to centre along the lanes `vehicle` will take; negative behind."""
@@ -119,6 +122,7 @@ class TrafficRoad(Road):  # type: ignore[misc]
     def act(self) -> None:
         """Everybody but the ego decides."""
         self.enter_all()
+        hold_back(self)
         for driver in self.drivers:
             driver.act()
 

@@ -21,7 +21,7 @@ from simulator.truth.scene import BODY_SIZE_M, Body
 
 if TYPE_CHECKING:
     from simulator.truth.lane import CurveLane
-    from simulator.truth.road import LaneIndex
+    from simulator.truth.layout import LaneIndex
     from simulator.truth.traffic import TrafficRoad
 
 STEER_RATE_RADPS = 1.0
@@ -179,7 +179,10 @@ class Driver(_Snapshots, IDMVehicle):  # type: ignore[misc]
         following = self.road.layout.successors[index]
         if not following:
             return None
-        return following[int(self.fork_choice * len(following))]
+        if len(following) == 1:
+            return following[0]
+        number = self.road.layout.lanes[index].number  # another choice at each fork
+        return following[int(self.fork_choice * (7 * number + 3) % 1.0 * len(following))]
 
     def follow_road(self) -> None:
         """Nothing to do: `on_state_update` passes from lane to lane."""
@@ -208,8 +211,11 @@ class Driver(_Snapshots, IDMVehicle):  # type: ignore[misc]
         sideways = -self.KP_LATERAL * (offset - self.drift_m)
         towards = math.asin(min(max(sideways / speed, -0.5), 0.5))
         ahead = station + 0.5 * speed * DT_S
-        error = math.remainder(lane.heading_at(ahead) + towards - self.heading, math.tau)
-        turn = self.KP_HEADING * error + lane.curvature_at(ahead) * self.speed
+        curvature = lane.curvature_at(ahead)
+        # in a bend the centre moves along the lane while the nose points inwards
+        nose = math.asin(min(max(curvature * self.LENGTH / 2, -0.6), 0.6))
+        error = math.remainder(lane.heading_at(ahead) - nose + towards - self.heading, math.tau)
+        turn = self.KP_HEADING * error + curvature * self.speed
         slip = math.asin(min(max(turn * self.LENGTH / 2 / speed, -0.6), 0.6))
         return math.atan(2.0 * math.tan(slip))
 

@@ -20,13 +20,14 @@ from simulator.truth import road as roads
 from simulator.truth import scenery
 from simulator.truth.collision import overlap
 from simulator.truth.lane import CurveLane
-from simulator.truth.road import LaneIndex
+from simulator.truth.layout import LaneIndex
 from simulator.truth.scene import Actors, Scene, View
 from simulator.truth.traffic import Spawner, TrafficRoad
 from simulator.truth.vehicle import Driver, Ego
 
 OFFROAD_TOLERANCE_M = 0.3
 CURVATURE_AHEAD_M = 10.0
+LANE_HYSTERESIS_M = 0.3
 PITCH_RAD_PER_MPS2 = 0.0035
 PITCH_SHARE = 0.35  # of the way to its new value that the suspension goes in one tick
 
@@ -163,21 +164,37 @@ class World:
         self._finish_instant()
 
     def _find_lane(self, before: NDArray[np.float64]) -> None:
-        """Follow the ego from lane to lane and add up its progress."""
+        """Follow the ego from lane to lane, off its route too, and add up its progress."""
         car = self._car
-        station, offset = car.lane.local_coordinates(car.position)
+        station, _ = car.lane.local_coordinates(car.position)
         index: LaneIndex = car.lane_index
         if station > car.lane.length:
             index = self.road.next_lane(car, index) or index
-        beside = [
+        away_m, best = min(
             (abs(lane.local_coordinates(car.position)[1]), other)
             for other, lane in self.layout.lanes.items()
             if other[:2] == index[:2]
-        ]
-        car.lane_index = min(beside)[1]
-        car.lane = self.layout.lanes[car.lane_index]
+        )
+        if away_m > 0.75 * self.layout.lanes[best].width:
+            best = self._lane_off_route(away_m) or best
+        car.lane_index, car.lane = best, self.layout.lanes[best]
         now, _ = car.lane.local_coordinates(car.position)
         self._progress_m += now - car.lane.local_coordinates(before)[0]
+
+    def _lane_off_route(self, away_m: float) -> LaneIndex | None:
+        """A lane of about the same direction that the ego is clearly nearer to, if any."""
+        car = self._car
+        station, _ = car.lane.local_coordinates(car.position)
+        heading, nearest, best = car.lane.heading_at(station), away_m - LANE_HYSTERESIS_M, None
+        x, y = car.position.tolist()
+        for index, lane in self.layout.lanes.items():
+            if not lane.is_near(x, y):
+                continue
+            station, offset = lane.local_coordinates((x, y))
+            turned = abs(math.remainder(lane.heading_at(station) - heading, math.tau))
+            if 0.0 <= station <= lane.length and turned < 1.0 and abs(offset) < nearest:
+                nearest, best = abs(offset), index
+        return best
 
     def _find_collision(self) -> None:
         if self._collision:
