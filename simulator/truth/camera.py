@@ -78,7 +78,7 @@ class Camera:
         self._projection = np.array(
             [
                 [1 / self._half_angles[0], 0, 0, 0],
-                [0, 1 / self._half_angles[1], 0, 0],
+                [0, -1 / self._half_angles[1], 0, 0],  # OpenGL rows go up, picture rows go down
                 [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)],
                 [0, 0, -1, 0],
             ]
@@ -132,12 +132,9 @@ class Camera:
         frame, scene = self._begin(view)
         self._draw(frame, scene, view, self._variant, self._picture)
         self._picture.read_into(self._pixels, components=4)
-        small = cv2.resize(
-            self._pixels,
-            (self.config.width_px, self.config.height_px),
-            interpolation=cv2.INTER_AREA,
-        )
-        return np.ascontiguousarray(small[::-1, :, :3])
+        # At 1.5x, linear weights (3/4, 1/4) are close to area weights (2/3, 1/3) and much faster.
+        small = cv2.resize(self._pixels, (self.config.width_px, self.config.height_px))
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGBA2RGB), np.uint8)
 
     def classes(self, view: View) -> NDArray[np.uint8]:
         """What each pixel of the picture at `view` shows: (height, width) of `PixelClass`."""
@@ -145,7 +142,7 @@ class Camera:
         self._draw(frame, scene, view, self._variant | {"CLASSES"}, self._classes)
         raw = self._classes.read(components=1, alignment=1)
         mask = np.frombuffer(raw, np.uint8).reshape(self.config.height_px, self.config.width_px)
-        return np.ascontiguousarray(mask[::-1])
+        return mask.copy()
 
     def render_with_classes(self, view: View) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The picture and its class mask."""

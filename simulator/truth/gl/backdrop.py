@@ -71,7 +71,7 @@ in vec2 corner;
 out vec3 ray;
 uniform vec2 half_angles;
 void main() {
-    ray = forward.xyz + corner.x * half_angles.x * right.xyz + corner.y * half_angles.y * up.xyz;
+    ray = forward.xyz + corner.x * half_angles.x * right.xyz - corner.y * half_angles.y * up.xyz;
     gl_Position = vec4(corner, 0.999999, 1.0);
 }
 """
@@ -84,14 +84,16 @@ void main() {
     float elevation = max(v.z, 0.0);
     // A cloud deck seen from below: no angle of azimuth, hence no seam.
     vec2 deck = v.xy / (elevation + 0.16) + 7.0 * offset.zw;
-    float cover = 0.65 * texture(clouds, 0.055 * deck).r + 0.35 * texture(clouds, 0.19 * deck.yx).r;
+    float cover = texture(clouds, 0.07 * deck).r;
     cover = smoothstep(0.62 - 0.35 * zenith.a, 0.82 - 0.20 * zenith.a, cover)
         * smoothstep(0.0, 0.16, elevation);
     float facing = max(dot(v, sun_direction.xyz), 0.0);
     float f4 = facing * facing * facing * facing, f12 = f4 * f4 * f4;
+    float disc = f12 * f12;  // on to the 384th power by squaring
+    disc *= disc; disc *= disc; disc *= disc; disc *= disc;
     vec3 cloud = mix(haze.rgb, vec3(1.0), 0.55) * (sun_colour.rgb + ambient.rgb) * (0.60 - 0.08 * cover);
     vec3 colour = mix(sky_gradient(elevation), cloud, 0.85 * cover);
-    colour += sun_colour.rgb * (1.5 * pow(facing, 400.0) + 0.18 * f12) * (1.0 - 0.8 * cover);
+    colour += sun_colour.rgb * (1.5 * disc + 0.18 * f12) * (1.0 - 0.8 * cover);
     EMIT(colour, 1.0);
 }
 """

@@ -114,7 +114,12 @@ class _Mesh:
         """A painted strip on both sides of the glass; `foot` and `top` are (rear x, front x)."""
         for side in (1.0, -1.0):
             w0, w1 = side * half_width[0], side * half_width[1]
-            corners = [(foot[0], w0, z[0]), (foot[1], w0, z[0]), (top[1], w1, z[1]), (top[0], w1, z[1])]
+            corners = [
+                (foot[0], w0, z[0]),
+                (foot[1], w0, z[0]),
+                (top[1], w1, z[1]),
+                (top[0], w1, z[1]),
+            ]
             self.face(corners if side < 0 else corners[::-1], WHITE, Material.PAINT)
 
 

@@ -73,7 +73,7 @@ out vec4 target;
 
 _EMIT_CLASS = """
 out vec4 target;
-#define EMIT(colour, alpha) if ((alpha) < 0.4) discard; target = vec4(PIXEL_CLASS / 255.0)
+#define EMIT(colour, alpha) if ((alpha) < 0.25) discard; target = vec4(PIXEL_CLASS / 255.0)
 """
 
 

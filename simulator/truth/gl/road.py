@@ -7,6 +7,7 @@ that belongs to one lane is blended over it without writing depth.
 from __future__ import annotations
 
 import moderngl
+import numpy as np
 
 from simulator.truth.scene import LaneStrip, PixelClass
 
@@ -15,7 +16,8 @@ from .layer import Frame, Layer, Variant, floats
 
 REACH_M = 320.0
 PAINT_REACH_M = 220.0
-TRACK_REACH_M = 60.0
+TRACK_REACH_M = 50.0
+COARSE_FROM_M = 70.0
 
 _SURFACE_VERTEX = """
 in vec3 place;
@@ -158,13 +160,14 @@ class _StripLayer:
     def load(self, mesh: strips.StripMesh) -> None:
         self._mesh = mesh
         vertices = self._context.buffer(floats(mesh.vertices) or bytes(4))
-        self._index = self._context.buffer(reserve=max(mesh.index.nbytes, 4), dynamic=True)
+        self._index = self._context.buffer(reserve=max(mesh.fine.nbytes, 4), dynamic=True)
         self._layer.replace([(vertices, self._formats, *self._names)], self._index)
 
     def draw(self, frame: Frame, variant: Variant) -> None:
         mesh = self._mesh
-        seen, _ = frame.visible(mesh.centre_m, mesh.radius_m, self._reach_m)
-        chosen = mesh.index[seen]
+        seen, ahead = frame.visible(mesh.centre_m, mesh.radius_m, self._reach_m)
+        near = ahead - mesh.radius_m < COARSE_FROM_M
+        chosen = np.concatenate([mesh.fine[seen & near].ravel(), mesh.coarse[seen & ~near].ravel()])
         if self._index is not None and chosen.size:
             self._index.write(chosen.tobytes())
             self._layer.draw(variant, vertices=chosen.size)

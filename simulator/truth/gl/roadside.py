@@ -147,7 +147,8 @@ class Roadside:
         ) -> Layer:  # fmt: skip
             vertices, formats, *names = fixed
             content = [
-                (context.buffer(floats(vertices)), formats, *(n for n in names if n)), instances
+                (context.buffer(floats(vertices)), formats, *(n for n in names if n)),
+                instances,
             ]
             return Layer(context, *shaders, content, pixel_class, mode)
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from simulator.truth.scene import LaneStrip, Line
 
 CHUNK_SEGMENTS = 16
+COARSE_STRIDE = 4
+"""Far chunks keep every fourth cross-section."""
+
 ASPHALT_MARGIN_M = 0.35
 """Asphalt beyond the lane's edge."""
 
@@ -27,44 +30,52 @@ _INTERIOR = (Line.DASHED, Line.DOUBLE, Line.DASHED_YELLOW)
 class StripMesh:
     """Ribbons of quads with two vertices at each cross-section.
 
-    `vertices` is (M, F); `index` (chunks, 6 * CHUNK_SEGMENTS), short chunks padded with degenerate
-    triangles; `centre_m` (chunks, 2) and `radius_m` (chunks,) bound each chunk.
+    `vertices` is (M, F). `fine` (chunks, 6 * CHUNK_SEGMENTS) and `coarse` (chunks, a quarter) are
+    vertex indices; short chunks are padded with degenerate triangles. `centre_m` (chunks, 2) and
+    `radius_m` (chunks,) bound each chunk.
     """
 
     vertices: NDArray[np.float32]
-    index: NDArray[np.int32]
+    fine: NDArray[np.int32]
+    coarse: NDArray[np.int32]
     centre_m: NDArray[np.float64]
     radius_m: NDArray[np.float64]
 
 
 def join(ribbons: list[NDArray[np.float64]], fields: int) -> StripMesh:
     """One mesh from ribbons of shape (N, 2, fields) whose first two fields are x and y."""
-    index, centres, radii, first_vertex = [], [], [], 0
+    fine, coarse, centres, radii, first_vertex = [], [], [], [], 0
     for ribbon in ribbons:
         segments = len(ribbon) - 1
         starts = np.arange(0, segments, CHUNK_SEGMENTS)
-        segment = starts[:, None] + np.arange(CHUNK_SEGMENTS)
-        corner = first_vertex + 2 * np.minimum(segment, segments)[..., None]
-        quads = corner + np.array([0, 1, 2, 2, 1, 3])
-        quads[segment >= segments] = first_vertex
-        index.append(quads.reshape(len(starts), -1))
-        ends = np.minimum(starts + CHUNK_SEGMENTS, segments)
+        section = np.minimum(starts[:, None] + np.arange(CHUNK_SEGMENTS + 1), segments)
+        fine.append(_quads(first_vertex, section))
+        coarse.append(_quads(first_vertex, section[:, ::COARSE_STRIDE]))
         middle = ribbon[:, :, :2].mean(axis=1)
-        centre = (middle[starts] + middle[ends]) / 2
-        members = np.minimum(starts[:, None] + np.arange(CHUNK_SEGMENTS + 1), segments)
-        reach = np.linalg.norm(middle[members] - centre[:, None], axis=2).max(axis=1)
+        centre = (middle[section[:, 0]] + middle[section[:, -1]]) / 2
+        reach = np.linalg.norm(middle[section] - centre[:, None], axis=2).max(axis=1)
         centres.append(centre)
         radii.append(reach + 4.0)
         first_vertex += 2 * len(ribbon)
     if not ribbons:
-        empty = np.zeros((0, fields), np.float32)
-        return StripMesh(empty, np.zeros((0, 1), np.int32), np.zeros((0, 2)), np.zeros(0))
+        none = np.zeros((0, 6), np.int32)
+        return StripMesh(
+            np.zeros((0, fields), np.float32), none, none, np.zeros((0, 2)), np.zeros(0)
+        )
     return StripMesh(
         np.concatenate([ribbon.reshape(-1, fields) for ribbon in ribbons]).astype(np.float32),
-        np.concatenate(index).astype(np.int32),
+        np.concatenate(fine),
+        np.concatenate(coarse),
         np.concatenate(centres),
         np.concatenate(radii),
     )
+
+
+def _quads(first_vertex: int, section: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(chunks, 6 * (sections - 1)): two triangles between neighbouring cross-sections."""
+    here, there = first_vertex + 2 * section[:, :-1], first_vertex + 2 * section[:, 1:]
+    corners = np.stack([here, here + 1, there, there, here + 1, there + 1], axis=2)
+    return corners.reshape(len(section), -1).astype(np.int32)
 
 
 def _left(lane: LaneStrip) -> NDArray[np.float64]:
@@ -76,7 +87,9 @@ def _ribbon(
 ) -> NDArray[np.float64]:
     """(N, 2, 3): x, y and an across coordinate at two offsets to the left of the centre line."""
     sides = [
-        np.column_stack([lane.points_xy_m + offset * _left(lane), np.full(len(lane.heading_rad), a)])
+        np.column_stack(
+            [lane.points_xy_m + offset * _left(lane), np.full(len(lane.heading_rad), a)]
+        )
         for offset, a in zip(offsets_m, across, strict=True)
     ]
     return np.stack(sides, axis=1)
@@ -97,9 +110,36 @@ def shoulders(lanes: tuple[LaneStrip, ...]) -> StripMesh:
         inner = lane.width_m / 2 + ASPHALT_MARGIN_M - 0.1
         outer = inner + SHOULDER_M
         for side, line in ((1.0, lane.left_line), (-1.0, lane.right_line)):
-            if line not in _INTERIOR:
-                ribbons.append(_ribbon(lane, (side * inner, side * outer), (0.0, SHOULDER_M)))
+            if line in _INTERIOR:
+                continue
+            ribbon = _ribbon(lane, (side * inner, side * outer), (0.0, SHOULDER_M))
+            if line == Line.NONE:
+                ribbons += _uncovered(ribbon, lane, lanes)
+            else:
+                ribbons.append(ribbon)
     return join(ribbons, 3)
+
+
+def _uncovered(
+    ribbon: NDArray[np.float64], lane: LaneStrip, lanes: tuple[LaneStrip, ...]
+) -> list[NDArray[np.float64]]:
+    """The stretches of a ribbon, in chunks, that do not lie wholly on other lanes."""
+    starts = np.arange(0, len(ribbon) - 1, CHUNK_SEGMENTS)
+    stretches = [ribbon[start : start + CHUNK_SEGMENTS + 1] for start in starts]
+    probes = np.stack([stretch[[0, len(stretch) // 2, -1]].mean(axis=1) for stretch in stretches])
+    hidden = np.zeros(probes.shape[:2], bool)
+    for other in lanes:
+        if other is lane:
+            continue
+        away = probes[:, :, None, :2] - other.points_xy_m[None, None]
+        nearest = np.argmin((away**2).sum(axis=3), axis=2)
+        offset = np.take_along_axis(away, nearest[:, :, None, None], axis=2)[:, :, 0]
+        ahead = np.stack([np.cos(other.heading_rad), np.sin(other.heading_rad)], axis=1)[nearest]
+        along = np.abs((offset * ahead).sum(axis=2))
+        aside = np.abs(offset[..., 1] * ahead[..., 0] - offset[..., 0] * ahead[..., 1])
+        hidden |= (along < 4.0) & (aside < other.width_m / 2 + ASPHALT_MARGIN_M)
+    kept = ~hidden.all(axis=1)
+    return [stretch for stretch, keep in zip(stretches, kept, strict=True) if keep]
 
 
 def wheel_tracks(lanes: tuple[LaneStrip, ...]) -> StripMesh:
@@ -130,7 +170,8 @@ def lines(lanes: tuple[LaneStrip, ...]) -> StripMesh:
             style = np.full(len(arc), float(line))
             ribbons.append(
                 np.stack(
-                    [np.column_stack([middle, s * left, arc, s * style]) for s in (1.0, -1.0)], axis=1
+                    [np.column_stack([middle, s * left, arc, s * style]) for s in (1.0, -1.0)],
+                    axis=1,
                 )
             )
     return join(ribbons, 6)

@@ -17,7 +17,9 @@ TREE_COLOURS = ((40, 75, 28), (62, 92, 34), (28, 62, 38), (104, 84, 34))
 CONIFER = 2
 
 
-def _fractal_noise(seed: int, octaves: int, coarsest: int, persistence: float) -> NDArray[np.float32]:
+def _fractal_noise(
+    seed: int, octaves: int, coarsest: int, persistence: float
+) -> NDArray[np.float32]:
     """Tileable (NOISE_PX, NOISE_PX) noise with zero mean and unit deviation."""
     rng = np.random.default_rng(seed)
     total = np.zeros((NOISE_PX, NOISE_PX), np.float32)

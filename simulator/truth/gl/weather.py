@@ -90,7 +90,11 @@ def look_of(scene: Scene) -> Look:
     azimuth = rng.uniform(0.0, 2.0 * np.pi)
     elevation = np.radians(rng.uniform(*weather.sun_elevation_deg))
     sun_direction = np.array(
-        [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
+        [
+            np.cos(azimuth) * np.cos(elevation),
+            np.sin(azimuth) * np.cos(elevation),
+            np.sin(elevation),
+        ]
     )
     brightness = rng.uniform(0.88, 1.18)
     warmth = rng.uniform(-0.012, 0.012)
