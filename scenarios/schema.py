@@ -26,14 +26,15 @@ ROUTES = {
 """What a route may be on each kind of road; "ramp" comes in or goes off by the slip road."""
 
 CENTRE_LINES = ("double", "dashed", "any")
-EVENTS = (
-    "hard_braking_lead",
-    "cut_in",
-    "stopped_car",
-    "oncoming_over_line",
-    "merging_truck",
-    "slow_leader",
-)
+EVENTS = {
+    "hard_braking_lead": ("rural", "highway", "town"),
+    "cut_in": ("highway",),
+    "stopped_car": ("rural", "town"),
+    "oncoming_over_line": ("rural", "town"),
+    "merging_truck": ("merge",),
+    "slow_leader": ("rural", "highway"),
+}
+"""What can become critical, and on which kinds of road."""
 
 
 class ScenarioError(ValueError):
@@ -209,7 +210,7 @@ class SuccessSpec:
 class CriticalSpec:
     """The event that a driver who merely keeps lane and speed does not survive."""
 
-    event: str = _accepts(_Choice(EVENTS))
+    event: str = _accepts(_Choice(tuple(EVENTS)))
     why: str = _accepts(_Text())
     at_s: float = _accepts(_Number(0.0, 60.0), default=3.0)  # when it begins
     gap_m: float = _accepts(_Number(2.0, 400.0), default=25.0)  # bumper to bumper at the start
@@ -246,6 +247,9 @@ class Scenario:
         if self.road.kind in one_lane and self.road.lanes != 1:
             accepted = f"1 on a road of kind {self.road.kind}"
             raise ScenarioError("Scenario", "road.lanes", self.road.lanes, accepted)
+        if self.critical is not None and self.road.kind not in EVENTS[self.critical.event]:
+            accepted = f"{' or '.join(EVENTS[self.critical.event])} for this event"
+            raise ScenarioError("Scenario", "road.kind", self.road.kind, accepted)
 
 
 T = TypeVar("T")

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from highway_env.road.road import Road
+from numpy.typing import NDArray
 
 from simulator.ego import DT_S
+from simulator.truth.lane import Floats
 from simulator.truth.layout import LaneIndex, Layout
 from simulator.truth.scene import Body
 from simulator.truth.vehicle import Driver, Ego
@@ -153,12 +155,18 @@ class Spawner:
         self._places = np.array(rows)
         self._lanes = list(road.layout.lanes)
 
-    def populate(self) -> None:
-        """The traffic of the first instant: anywhere around the ego, but not on top of it."""
+    def populate(self, clear_ahead_m: float = 0.0) -> None:
+        """The traffic of the first instant: anywhere around the ego, but not on top of it.
+
+        With `clear_ahead_m` nobody is placed on the ego's side of the road that near ahead of it.
+        """
+        away = self._distances()
+        same_way = np.cos(self._places[:, 3] - self.road.ego.heading) > 0.0
+        allowed = (away < SPAWN_AHEAD_M[1]) & ~(self._ahead() & same_way & (away < clear_ahead_m))
         for _ in range(6 * self.cars):
             if len(self.road.drivers) >= self.cars:
                 return
-            self._try_place(self._distances() < SPAWN_AHEAD_M[1], from_m=25.0)
+            self._try_place(allowed, from_m=25.0)
 
     def tick(self) -> None:
         """Remove who is out of sight; now and then bring in somebody new."""
@@ -173,28 +181,29 @@ class Spawner:
                 driver.lane.local_coordinates(driver.position)[0] > driver.lane.length - 3.0
             )
             gone = away > (GONE_BEHIND_M if behind else GONE_AHEAD_M) or at_end
-            if not gone or getattr(driver, "is_scripted", False):
+            if not gone or driver.is_scripted:
                 staying.append(driver)
         self.road.vehicles = staying
         if len(staying) - 1 < self.cars and self.road.np_random.random() < 0.25:
-            away = self._distances()
-            ahead = (
-                (self._places[:, 0] - ego.position[0]) * cos
-                + (self._places[:, 1] - ego.position[1]) * sin
-            ) > 0.0
+            distances, ahead = self._distances(), self._ahead()
             near, far = SPAWN_AHEAD_M
-            in_front = ahead & (away > near) & (away < far)
+            in_front = ahead & (distances > near) & (distances < far)
             near, far = SPAWN_BEHIND_M
             # who appears behind and drives away would never be seen
             along = np.cos(self._places[:, 3] - ego.heading) > 0.3
-            at_back = ~ahead & along & (away > near) & (away < far)
+            at_back = ~ahead & along & (distances > near) & (distances < far)
             self._try_place(in_front | at_back, from_m=40.0)
 
-    def _distances(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _distances(self) -> Floats:
         x, y = self.road.ego.position
-        return np.hypot(self._places[:, 0] - x, self._places[:, 1] - y)
+        return np.asarray(np.hypot(self._places[:, 0] - x, self._places[:, 1] - y))
 
-    def _try_place(self, allowed: np.ndarray[Any, np.dtype[np.bool_]], from_m: float) -> None:
+    def _ahead(self) -> NDArray[np.bool_]:
+        ego = self.road.ego
+        dx, dy = self._places[:, 0] - ego.position[0], self._places[:, 1] - ego.position[1]
+        return np.asarray(dx * math.cos(ego.heading) + dy * math.sin(ego.heading) > 0.0)
+
+    def _try_place(self, allowed: NDArray[np.bool_], from_m: float) -> None:
         """Add a driver at a random allowed place, if there is room for it."""
         rng = self.road.np_random
         choices = np.flatnonzero(allowed)

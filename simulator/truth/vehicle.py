@@ -134,6 +134,8 @@ class Ego(_Snapshots, Vehicle):  # type: ignore[misc]
 class Driver(_Snapshots, IDMVehicle):  # type: ignore[misc]
     """One of the others. Its temper is drawn once from the road's generator."""
 
+    is_scripted = False
+
     def __init__(
         self, road: TrafficRoad, lane_index: LaneIndex, station_m: float, speed_mps: float,
         body: Body = Body.CAR, speed_factor: float = 1.0,

@@ -20,7 +20,9 @@ from simulator.truth import road as roads
 from simulator.truth import scenery
 from simulator.truth.collision import overlap
 from simulator.truth.lane import CurveLane
+from simulator.truth.events import stage
 from simulator.truth.layout import LaneIndex
+from simulator.truth.parking import park
 from simulator.truth.scene import Actors, Scene, View
 from simulator.truth.traffic import Spawner, TrafficRoad
 from simulator.truth.vehicle import Driver, Ego
@@ -28,6 +30,7 @@ from simulator.truth.vehicle import Driver, Ego
 OFFROAD_TOLERANCE_M = 0.3
 CURVATURE_AHEAD_M = 10.0
 LANE_HYSTERESIS_M = 0.3
+CLEAR_AHEAD_M = 150.0
 PITCH_RAD_PER_MPS2 = 0.0035
 PITCH_SHARE = 0.35  # of the way to its new value that the suspension goes in one tick
 
@@ -59,9 +62,12 @@ class World:
         )
         self.road = TrafficRoad(self.layout, behaviour)
         self.road.vehicles.append(self._place_ego())
+        self.parked = park(self.layout.parking, scenario.traffic.parked_per_km, looks)
         traffic = scenario.traffic
         self.spawner = Spawner(self.road, traffic.cars, traffic.truck_share, traffic.speed_factor)
-        self.spawner.populate()
+        stage(self.road, scenario)
+        # the event's actors need room between them and the ego
+        self.spawner.populate(clear_ahead_m=CLEAR_AHEAD_M if scenario.critical else 0.0)
         self.tick = 0
         self._progress_m = 0.0
         self._pitch_rad = 0.0
@@ -138,6 +144,8 @@ class World:
             braking=np.array([d.braking for d in drivers], dtype=np.bool_),
         )
         x, y = self._car.position.tolist()
+        if len(self.parked.pose):
+            actors = self.parked.seen_with(actors, x, y)
         return View(x, y, self._car.heading, self._pitch_rad, actors)
 
     @property
@@ -199,13 +207,14 @@ class World:
     def _find_collision(self) -> None:
         if self._collision:
             return
-        box = self._car.box()
-        for driver in self.road.drivers:
-            if overlap(box, driver.box()):
-                self._collision = True
-                for vehicle in (self._car, driver):
-                    vehicle.crashed, vehicle.speed = True, 0.0
-                self._car.yaw_rate_radps = 0.0
+        car, box = self._car, self._car.box()
+        hit = [driver for driver in self.road.drivers if overlap(box, driver.box())]
+        parked = self.parked.boxes_near(box.x_m, box.y_m) if len(self.parked.pose) else []
+        if hit or any(overlap(box, other) for other in parked):
+            self._collision = True
+            for vehicle in (car, *hit):
+                vehicle.crashed, vehicle.speed = True, 0.0
+            car.yaw_rate_radps = car.acceleration_mps2 = 0.0
 
     def _is_offroad(self) -> bool:
         x, y = self._car.position.tolist()
