@@ -29,7 +29,9 @@ def collect(
     contexts: Annotated[
         bool, typer.Option("--contexts", help="Record the starts of dreams instead.")
     ] = False,
-    contexts_root: Annotated[Path, typer.Option(help="Where they go.")] = Path("assets/contexts"),
+    contexts_root: Annotated[Path, typer.Option(help="Where they go.")] = Path(
+        "assets/contexts/town"
+    ),
 ) -> None:
     """Record drives in the reference world. Ctrl-C is safe: run again to go on."""
     if contexts:

@@ -23,7 +23,7 @@ def record_contexts(
     """Write `root/<scenario>/<k>/` for k = 0 .. count-1, replacing what is there; yield each path.
 
     Args:
-        root: usually `assets/contexts`.
+        root: `assets/contexts/<model>`, where the environments look for a model's starts.
         names: catalogue scenarios; None takes all.
         seed: of context 0; context k has `seed + k`.
     """
