@@ -100,6 +100,7 @@ class LaneChanger(Explorer):
 
     def begin(self) -> None:
         self.until = self.ticks(1.0, 4.0)
+        self.side = -1.0 if self.rng.random() < 0.75 else 1.0  # turned round before each change
         self.last_offset_m = 0.0
 
     def habit(self, action: NDArray[np.float64], info: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -109,9 +110,10 @@ class LaneChanger(Explorer):
         self.last_offset_m = offset
         if self.tick >= self.until:
             self.until = self.tick + self.ticks(3.5, 8.0)
-            side = float(self.rng.choice([-1.0, 1.0]))
-            back = self.keeper.target_offset_m != 0.0
-            self.keeper.target_offset_m = 0.0 if back else side * self.lane_m
+            under_way = self.keeper.target_offset_m != 0.0
+            # Often back to where it came from: elsewhere there may be no lane at all.
+            self.side = -self.side if self.rng.random() < 0.75 else self.side
+            self.keeper.target_offset_m = 0.0 if under_way else self.side * self.lane_m
         return action
 
 
@@ -216,8 +218,12 @@ class ConstantSteer(Explorer):
     def habit(self, action: NDArray[np.float64], info: Mapping[str, Any]) -> NDArray[np.float64]:
         if self.tick >= self.until:
             self.back = not self.back  # in between the lane keeper brings the car back
-            self.until = self.tick + (self.ticks(1.5, 4.0) if self.back else self.ticks(0.5, 2.5))
-            self.wheel = _bend(float(self.rng.uniform(-5.0, 5.0)), info)
+            span = self.ticks(2.0, 4.0) if self.back else self.ticks(0.3, 2.0)
+            self.until = self.tick + span
+            # Held for `span`, this moves the car about `sideways_m` across the road.
+            sideways_m = float(self.rng.uniform(-2.2, 2.2))
+            lateral = 2.0 * sideways_m / (span * DT_S) ** 2
+            self.wheel = _bend(float(np.clip(lateral, -8.0, 8.0)), info)
             self.keeper.speed_factor = float(self.rng.uniform(0.1, 1.2))
         if not self.back:
             action[0] = self.wheel
@@ -234,10 +240,10 @@ class RandomSmooth(Explorer):
 
     def habit(self, action: NDArray[np.float64], info: Mapping[str, Any]) -> NDArray[np.float64]:
         if self.tick >= self.until:
-            self.blend = float(self.rng.choice([0.0, 0.3, 0.6, 1.0]))
+            self.blend = float(self.rng.choice([0.15, 0.4, 0.7, 1.0]))
             self.until = self.tick + self.ticks(0.8, 3.0)
         self.wander += -0.12 * self.wander + 0.45 * self.rng.standard_normal(2)
-        steer = _bend(2.5 * float(self.wander[0]), info)
+        steer = _bend(1.8 * float(self.wander[0]), info)
         wild = np.array([steer, self.pedal_bias + 0.6 * float(self.wander[1])])
         return self.blend * action + (1.0 - self.blend) * wild
 
