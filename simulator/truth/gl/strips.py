@@ -128,8 +128,10 @@ def _uncovered(
     stretches = [ribbon[start : start + CHUNK_SEGMENTS + 1] for start in starts]
     probes = np.stack([stretch[[0, len(stretch) // 2, -1]].mean(axis=1) for stretch in stretches])
     hidden = np.zeros(probes.shape[:2], bool)
+    low, high = probes[..., :2].min(axis=(0, 1)) - 4.0, probes[..., :2].max(axis=(0, 1)) + 4.0
     for other in lanes:
-        if other is lane:
+        near = ((other.points_xy_m > low) & (other.points_xy_m < high)).all(axis=1)
+        if other is lane or not near.any():
             continue
         away = probes[:, :, None, :2] - other.points_xy_m[None, None]
         nearest = np.argmin((away**2).sum(axis=3), axis=2)

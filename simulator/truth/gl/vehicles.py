@@ -97,7 +97,7 @@ void main() {
 
 _QUAD = np.array([-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 1.0])
 
-BRAKE_GLOW, TAIL_GLOW, HEAD_GLOW = (0.85, 0.10, 0.06), (0.35, 0.03, 0.02), (0.75, 0.72, 0.62)
+BRAKE_GLOW, TAIL_GLOW, HEAD_GLOW = (1.10, 0.24, 0.12), (0.30, 0.03, 0.02), (0.75, 0.72, 0.62)
 
 
 class Vehicles:
@@ -198,7 +198,7 @@ class Vehicles:
             else:
                 continue
             # Never much smaller than a pixel, so that a far brake light still tells.
-            radius = max(0.5 if brakes or lamp is head else 0.32, 0.010 * range_m)
+            radius = max(0.6 if brakes or lamp is head else 0.3, (0.014 if brakes else 0.009) * range_m)
             strength = abs(towards) / range_m
             for side in (1.0, -1.0):
                 across = side * lamp[1]
