@@ -52,7 +52,7 @@ class Curve:
         middle = 0.5 * (heading[1:] + heading[:-1])
         x = x_m + np.concatenate([[0.0], np.cumsum(np.cos(middle) * step_m)])
         y = y_m + np.concatenate([[0.0], np.cumsum(np.sin(middle) * step_m)])
-        s = np.arange(len(x)) * step_m
+        s = step_m * np.arange(len(x), dtype=np.float64)
         return Curve(s, x, y, heading, np.asarray(curvature_1pm, float))
 
     @staticmethod
@@ -129,7 +129,7 @@ class Curve:
         return float(self.x_m[node]), float(self.y_m[node]), float(self.heading_rad[node])
 
 
-class CurveLane(AbstractLane):
+class CurveLane(AbstractLane):  # type: ignore[misc]
     """A lane of constant width along a curve.
 
     `local_coordinates` is a pure function, exact for a chain of arcs; before the start and past the

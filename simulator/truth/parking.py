@@ -32,10 +32,12 @@ class ParkedCars:
 
     def boxes_near(self, x_m: float, y_m: float) -> list[Box]:
         """The rectangles of the cars that the ego could touch from here."""
-        return [
-            Box(*self.pose[row].tolist(), *BODY_SIZE_M[Body(int(self.body[row]))][:2])
-            for row in self.near(x_m, y_m, 10.0)
-        ]
+        boxes = []
+        for row in self.near(x_m, y_m, 10.0):
+            x, y, heading = self.pose[row].tolist()
+            length, width, _ = BODY_SIZE_M[Body(int(self.body[row]))]
+            boxes.append(Box(x, y, heading, length, width))
+        return boxes
 
     def seen_with(self, moving: Actors, x_m: float, y_m: float) -> Actors:
         """The moving actors and the parked cars around a place."""

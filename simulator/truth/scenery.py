@@ -156,4 +156,5 @@ def _posts(lanes: list[CurveLane], surface: _Surface, look: Look) -> Floats:
 
 def _road_km(lanes: list[CurveLane]) -> float:
     """Length of road with a verge: parallel lanes count once."""
-    return sum(lane.length for lane in lanes) / 1000.0 / max(1.0, 0.5 * len(lanes) ** 0.5)
+    total_m = float(sum(lane.length for lane in lanes))
+    return total_m / 1000.0 / max(1.0, 0.5 * math.sqrt(len(lanes)))

@@ -113,9 +113,10 @@ class TrafficRoad(Road):  # type: ignore[misc]
         while index is not None and run_m < LOOK_AHEAD_M + 50.0:
             for other_m, occupant in self.occupants.get(index, ()):
                 if occupant is other:
-                    return run_m + other_m
+                    return float(run_m + other_m)
             if other.lane_index[:2] == index[:2]:  # beside it, in another lane of the same edge
-                return run_m + self.layout.lanes[index].local_coordinates(other.position)[0]
+                other_m, _ = self.layout.lanes[index].local_coordinates(other.position)
+                return float(run_m + other_m)
             run_m += self.layout.lanes[index].length
             index = self.next_lane(vehicle, index)
         other_m, _ = vehicle.lane.local_coordinates(other.position)

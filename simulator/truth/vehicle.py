@@ -37,12 +37,24 @@ EGO_SIZE_M = (4.6, 1.85)
 _STATIC = ("road", "lane", "log", "history")
 
 
-class _Snapshots:
-    """Taking out and putting back everything a vehicle is, without the road it stands on."""
+class _Moving:
+    """What the two kinds share: attributes (for the type checker), outline, snapshots."""
 
     road: TrafficRoad
     lane: CurveLane
     lane_index: LaneIndex
+    position: NDArray[np.float64]
+    heading: float
+    speed: float
+    crashed: bool
+    action: dict[str, float]
+    LENGTH: float
+    WIDTH: float
+
+    def box(self) -> Box:
+        """The rectangle it covers."""
+        x, y = self.position.tolist()
+        return Box(x, y, self.heading, self.LENGTH, self.WIDTH)
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of all attributes that change or differ between vehicles."""
@@ -63,7 +75,7 @@ class _Snapshots:
         return vehicle
 
 
-class Ego(_Snapshots, Vehicle):  # type: ignore[misc]
+class Ego(_Moving, Vehicle):  # type: ignore[misc]
     """The car one drives: steering with a rate limit, power that falls with speed, limited grip."""
 
     def __init__(
@@ -126,15 +138,14 @@ class Ego(_Snapshots, Vehicle):  # type: ignore[misc]
             [x + half * math.cos(self.heading), y + half * math.sin(self.heading)]
         )
 
-    def box(self) -> Box:
-        """The rectangle it covers."""
-        return Box(*self.position.tolist(), self.heading, self.LENGTH, self.WIDTH)
 
-
-class Driver(_Snapshots, IDMVehicle):  # type: ignore[misc]
+class Driver(_Moving, IDMVehicle):  # type: ignore[misc]
     """One of the others. Its temper is drawn once from the road's generator."""
 
     is_scripted = False
+    target_lane_index: LaneIndex
+    timer: float
+    enable_lane_change: bool
 
     def __init__(
         self, road: TrafficRoad, lane_index: LaneIndex, station_m: float, speed_mps: float,
@@ -237,7 +248,7 @@ class Driver(_Snapshots, IDMVehicle):  # type: ignore[misc]
             lengths = 0.5 * (ego_vehicle.LENGTH + front_vehicle.LENGTH)
             gap = max(ego_vehicle.lane_distance_to(front_vehicle) - lengths, 0.1)
             push -= self.COMFORT_ACC_MAX * (self.desired_gap(ego_vehicle, front_vehicle) / gap) ** 2
-        return push
+        return float(push)
 
     def desired_gap(
         self, ego_vehicle: Any, front_vehicle: Any = None, projected: bool = True
@@ -290,10 +301,6 @@ class Driver(_Snapshots, IDMVehicle):  # type: ignore[misc]
         self.heading = math.remainder(heading + turn, math.tau)
         self.speed = max(speed + self.action["acceleration"] * dt, 0.0)
         self.on_state_update()
-
-    def box(self) -> Box:
-        """The rectangle it covers."""
-        return Box(*self.position.tolist(), self.heading, self.LENGTH, self.WIDTH)
 
 
 def draw_colour(rng: np.random.Generator, body: Body) -> tuple[float, float, float]:

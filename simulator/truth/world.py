@@ -19,8 +19,8 @@ from simulator.ego import DT_S, LEAD_RANGE_M, EgoState
 from simulator.truth import road as roads
 from simulator.truth import scenery
 from simulator.truth.collision import overlap
-from simulator.truth.lane import CurveLane
 from simulator.truth.events import stage
+from simulator.truth.lane import CurveLane
 from simulator.truth.layout import LaneIndex
 from simulator.truth.parking import park
 from simulator.truth.scene import Actors, Scene, View
@@ -226,7 +226,8 @@ class World:
         """Gap to whoever reaches into the ego's lane ahead, following its route."""
         car = self._car
         station, _ = car.lane.local_coordinates(car.position)
-        nearest, run_m, index = LEAD_RANGE_M, -station, car.lane_index
+        nearest, run_m = LEAD_RANGE_M, -station
+        index: LaneIndex | None = car.lane_index
         near: list[Driver] = [
             d for d in self.road.drivers if np.hypot(*(d.position - car.position)) < 100.0
         ]

@@ -59,7 +59,8 @@ def _path(road: TrafficRoad, vehicle: Any) -> list[tuple[LaneIndex, float]]:
     """The lanes ahead, each with the distance from the vehicle's centre to its beginning."""
     index: LaneIndex | None = vehicle.lane_index
     station, _ = vehicle.lane.local_coordinates(vehicle.position)
-    path, run_m = [], -station
+    path: list[tuple[LaneIndex, float]] = []
+    run_m = -station
     while index is not None and len(path) < _LANES_AHEAD and run_m < HORIZON_M:
         path.append((index, run_m))
         run_m += road.layout.lanes[index].length
