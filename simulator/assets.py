@@ -30,12 +30,15 @@ def assets_dir() -> Path:
 
 def model_dir(name: str) -> Path:
     """Return the folder of a shipped model. Raises `AssetMissing` naming the models there are."""
-    return _entry("models", name, "world model")
-
-
-def context_dir(scenario: str) -> Path:
-    """Return the recorded starts of a scenario. Raises `AssetMissing` naming those there are."""
-    return _entry("contexts", scenario, "recorded start for the scenario")
+    parent = assets_dir() / "models"
+    place = parent / name
+    if place.is_dir() and place.parent == parent:
+        return place
+    present = ", ".join(model_names()) or "none"
+    raise AssetMissing(
+        f"no world model {name!r} in {parent}; present: {present}. A checkpoint elsewhere is named "
+        "by its path."
+    )
 
 
 def model_names() -> list[str]:
@@ -47,15 +50,3 @@ def model_names() -> list[str]:
     if not models.is_dir():
         return []
     return sorted(entry.parent.name for entry in models.glob("*/config.json"))
-
-
-def _entry(kind: str, name: str, what: str) -> Path:
-    parent = assets_dir() / kind
-    place = parent / name
-    if place.is_dir() and place.parent == parent:
-        return place
-    present = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
-    raise AssetMissing(
-        f"no {what} {name!r} in {parent}. "
-        + (f"Present: {', '.join(present)}." if present else "The folder is empty or missing.")
-    )
