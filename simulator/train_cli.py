@@ -1,0 +1,87 @@
+"""`dreamlane train tokenizer|world`: configs from Hydra, several processes, continue after any stop."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train a tokenizer or a world model.")
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="key=value overrides of simulator/conf/train_*.yaml")
+]
+Processes = Annotated[int, typer.Option(help="Processes of one thread each; 1 trains in this one.")]
+Config = Annotated[str, typer.Option(help="A file of simulator/conf, without the suffix.")]
+
+
+@app.command()
+def tokenizer(
+    overrides: Overrides = None, processes: Processes = 1, config: Config = "train_tokenizer"
+) -> None:
+    """Train a tokenizer. Run the same command again to continue where the last checkpoint stood."""
+    from simulator.config import compose
+    from world_model.training.tokenizer import TokenizerTraining, train_tokenizer
+
+    settings = compose(TokenizerTraining, config, overrides or [])
+    _refresh_cache(settings.cache_dir)
+    if not _spread(processes):
+        train_tokenizer(settings)
+
+
+@app.command()
+def world(
+    overrides: Overrides = None, processes: Processes = 1, config: Config = "train_world"
+) -> None:
+    """Train a world model. Run the same command again to continue where the last checkpoint stood."""
+    from simulator.config import compose
+    from world_model.training.world import WorldTraining
+    from world_model.training.world_run import train_world
+
+    settings = compose(WorldTraining, config, overrides or [])
+    _refresh_cache(settings.cache_dir)
+    if not _spread(processes):
+        train_world(settings)
+
+
+def _refresh_cache(cache_dir: str) -> None:
+    """Decode recordings that came since: data/cache/X mirrors data/recordings/X."""
+    from simulator.recording.cache import build_cache
+
+    recordings = Path("data/recordings") / Path(cache_dir).name
+    if "RANK" in os.environ or not recordings.is_dir():
+        return
+    for split in ("train", "val"):
+        build_cache(recordings, Path(cache_dir), split)
+
+
+def _spread(processes: int) -> bool:
+    """Run this very command in several processes; False if this is one of them already."""
+    if processes < 2 or "RANK" in os.environ:
+        return False
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    children = []
+    for rank in range(processes):
+        environment = os.environ | {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(processes),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-m", "simulator.cli", *sys.argv[1:]]
+        children.append(subprocess.Popen(command, env=environment))
+    try:
+        codes = [child.wait() for child in children]
+    except KeyboardInterrupt:  # the children got it too: each saves and stops
+        codes = [child.wait() for child in children]
+    if any(codes):
+        raise typer.Exit(1)
+    return True

@@ -1,0 +1,242 @@
+"""The plain PyTorch engine: the reference that other backends are compared with.
+
+Shapes as in `engine.base`; P past latent maps (newest first), M remembered actions (newest last).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from world_model.checkpoint import Checkpoint, CheckpointError
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
+from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, Var
+from world_model.sampling import sample
+
+NO_ACTION = np.zeros(2, np.float32)
+
+
+def drift_statistics(latent_BChw: Tensor) -> Tensor:
+    """Mean and spread of each latent channel over the picture: (B, 2 C)."""
+    flat = latent_BChw.flatten(2)
+    return torch.cat([flat.mean(2), flat.std(2)], 1)
+
+
+class EagerEngine:
+    """Steps a batch of dreams with PyTorch in float32.
+
+    Args:
+        checkpoint: with a world model in it.
+        batch_size: number of dreams.
+        device: a torch device; None takes the GPU if there is one.
+    """
+
+    backend = "eager"
+
+    def __init__(
+        self, checkpoint: Checkpoint, batch_size: int, device: str | torch.device | None = None
+    ) -> None:
+        if checkpoint.world is None:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.config.name!r} holds a tokenizer only; it can't be driven"
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        self.config = checkpoint.config
+        self.torch_device = torch.device(
+            device if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
+        )
+        self.tokenizer = checkpoint.tokenizer.to(self.torch_device)
+        self.world: Var = checkpoint.world.to(self.torch_device)
+        self.batch_size = batch_size
+        tokenizer = self.config.tokenizer
+        self.frame_shape = (tokenizer.frame_height, tokenizer.frame_width, 3)
+        self.tokens = tokenizer.quantizer.tokens
+        self.latent_shape = (tokenizer.quantizer.channels, *tokenizer.quantizer.scales[-1])
+        self.dt_s = self.config.dt_s
+        self.context_frames = max(PAST_FRAMES, PAST_ACTIONS)
+        self.checkpoint_hash = checkpoint.hash
+        self.known = frozenset(self.config.known_heads)
+        self.decode = True
+        self._past_BPChw = torch.zeros(
+            batch_size, PAST_FRAMES, *self.latent_shape, device=self.torch_device
+        )
+        self._actions_BMA = torch.zeros(batch_size, PAST_ACTIONS - 1, 2, device=self.torch_device)
+        self._ego_BE = torch.zeros(batch_size, 2, device=self.torch_device)
+
+    @property
+    def device(self) -> str:
+        """The device in words."""
+        if self.torch_device.type == "cuda":
+            return torch.cuda.get_device_name(self.torch_device)
+        return f"CPU, {torch.get_num_threads()} threads"
+
+    @property
+    def latent(self) -> NDArray[np.float32]:
+        """(B, C, h, w) of each newest frame."""
+        newest: NDArray[np.float32] = self._past_BPChw[:, 0].cpu().numpy().copy()
+        return newest
+
+    # -- the four verbs ------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def reset(
+        self,
+        context_frames_BTHWC: NDArray[np.uint8],
+        context_actions_BTA: NDArray[np.float32],
+        context_ego_BTE: NDArray[np.float32],
+        slots: Sequence[int] | None = None,
+    ) -> None:
+        """See `engine.base.Engine.reset`."""
+        rows = list(range(self.batch_size)) if slots is None else list(slots)
+        frames = np.asarray(context_frames_BTHWC)
+        if frames.ndim != 5 or frames.shape[0] != len(rows) or frames.shape[2:] != self.frame_shape:
+            raise ValueError(
+                f"context frames have shape {frames.shape}; accepted: ({len(rows)}, T,"
+                f" {', '.join(map(str, self.frame_shape))}) with T >= 1"
+            )
+        if frames.dtype != np.uint8 or frames.shape[1] < 1:
+            raise ValueError(f"context frames must be uint8, at least one; got {frames.dtype}")
+        steps = frames.shape[1]
+        actions = np.asarray(context_actions_BTA, np.float32)
+        ego = np.asarray(context_ego_BTE, np.float32)
+        if actions.shape != (len(rows), steps, 2) or ego.shape != (len(rows), steps, 2):
+            raise ValueError(
+                f"context actions {actions.shape} and ego {ego.shape} must both have shape"
+                f" ({len(rows)}, {steps}, 2)"
+            )
+        last = frames[:, -PAST_FRAMES:]
+        flat = self._tensor(last.reshape(-1, *self.frame_shape))
+        latents = self.tokenizer.quantizer.encode(self.tokenizer.latents(flat)).latent_BChw
+        maps = latents.view(len(rows), last.shape[1], *self.latent_shape).flip(1)
+        if maps.shape[1] < PAST_FRAMES:  # a single frame: as if the world had stood still
+            maps = maps.expand(-1, PAST_FRAMES, -1, -1, -1)
+        self._past_BPChw[rows] = maps
+        history = [NO_ACTION] * (PAST_ACTIONS - 1)
+        taken = np.nan_to_num(actions[:, :-1])
+        padded = np.concatenate([np.tile(np.stack(history), (len(rows), 1, 1)), taken], 1)
+        self._actions_BMA[rows] = self._tensor(padded[:, 1 - PAST_ACTIONS :])
+        self._ego_BE[rows] = self._tensor(np.nan_to_num(ego[:, -1]))
+
+    @torch.no_grad()
+    def append_frame(
+        self,
+        frame_BHWC: NDArray[np.uint8],
+        action_BA: NDArray[np.float32],
+        ego_BE: NDArray[np.float32],
+    ) -> None:
+        """See `engine.base.Engine.append_frame`."""
+        action = self._checked("action", action_BA, 2)
+        ego = self._checked("ego", ego_BE, 2)
+        frames = np.asarray(frame_BHWC)
+        if frames.shape != (self.batch_size, *self.frame_shape) or frames.dtype != np.uint8:
+            raise ValueError(
+                f"frame has shape {frames.shape} and type {frames.dtype}; accepted: uint8"
+                f" {(self.batch_size, *self.frame_shape)}"
+            )
+        latent = self.tokenizer.quantizer.encode(self.tokenizer.latents(self._tensor(frames)))
+        self._advance(latent.latent_BChw, action, ego)
+
+    @torch.no_grad()
+    def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
+        """See `engine.base.Engine.step`."""
+        action = self._checked("action", action_BA, 2)
+        noise_L = self._checked("noise", noise_BL, self.tokens)
+        sampling = self.config.sampling
+        entropies: list[Tensor] = []
+
+        def choose(k: int, logits_BLV: Tensor) -> Tensor:
+            start = sum(e.shape[1] for e in entropies)
+            part = noise_L[:, start : start + logits_BLV.shape[1]]
+            tokens, entropy = sample(
+                logits_BLV, part, sampling.temperature(k), sampling.top_k, sampling.top_p
+            )
+            entropies.append(entropy)
+            return tokens
+
+        actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
+        condition = self.world.conditioning(actions, self._ego_BE)
+        latent, tokens = self.world.generate(
+            self.tokenizer.quantizer, self._past_BPChw, condition, choose
+        )
+        state, _, event = self.world.reader(latent, self._past_BPChw[:, 0], condition)
+        state[:, 0].clamp_(min=0.0)  # no reverse gear
+        self._advance(latent, action, state[:, :2])
+        frame = self.tokenizer.decode_latent(latent).cpu().numpy() if self.decode else None
+        event = event.sigmoid().cpu().numpy()
+        states = state.cpu().numpy()
+        return StepOutput(
+            frame,
+            {name: states[:, i].copy() for i, name in enumerate(STATE_HEADS)},
+            {name: event[:, i].copy() for i, name in enumerate(EVENT_HEADS)},
+            self.known,
+            torch.cat(entropies, 1).mean(1).cpu().numpy(),
+            self._drift(latent),
+            torch.cat(tokens, 1).to(torch.int16).cpu().numpy(),
+            latent.cpu().numpy(),
+        )
+
+    def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
+        """See `engine.base.Engine.draw_noise`."""
+        return np.stack([g.random(self.tokens, np.float32) for g in generators])
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """A copy of everything the next step depends on."""
+        return {
+            "past_BPChw": self._past_BPChw.cpu().numpy().copy(),
+            "actions_BMA": self._actions_BMA.cpu().numpy().copy(),
+            "ego_BE": self._ego_BE.cpu().numpy().copy(),
+        }
+
+    @state.setter
+    def state(self, value: Mapping[str, Array]) -> None:
+        mine = {
+            "past_BPChw": self._past_BPChw,
+            "actions_BMA": self._actions_BMA,
+            "ego_BE": self._ego_BE,
+        }
+        if set(value) != set(mine):
+            raise ValueError(f"engine state has {sorted(value)}; accepted: {sorted(mine)}")
+        for name, tensor in mine.items():
+            if value[name].shape != tuple(tensor.shape):
+                raise ValueError(
+                    f"engine state {name} has shape {value[name].shape}; this engine's is"
+                    f" {tuple(tensor.shape)}"
+                )
+        for name, tensor in mine.items():
+            tensor.copy_(self._tensor(value[name]))
+
+    # -- helpers -----------------------------------------------------------------------------
+
+    def _advance(self, latent_BChw: Tensor, action_BA: Tensor, ego_BE: Tensor) -> None:
+        self._past_BPChw = torch.cat(
+            [latent_BChw.unsqueeze(1), self._past_BPChw[:, : PAST_FRAMES - 1]], 1
+        )
+        self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
+        self._ego_BE = ego_BE
+
+    def _drift(self, latent_BChw: Tensor) -> NDArray[np.float32]:
+        if not self.config.drift_mean:
+            return np.zeros(self.batch_size, np.float32)
+        mean = torch.tensor(self.config.drift_mean, device=self.torch_device)
+        std = torch.tensor(self.config.drift_std, device=self.torch_device)
+        z = (drift_statistics(latent_BChw) - mean) / std
+        excess = z.square().mean(1).sqrt() - self.config.drift_threshold
+        drift: NDArray[np.float32] = excess.clamp_min(0).cpu().numpy()
+        return drift
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
+
+    def _checked(self, name: str, value: Array, size: int) -> Tensor:
+        array = np.asarray(value, np.float32)
+        if array.shape != (self.batch_size, size):
+            raise ValueError(f"{name} has shape {array.shape}; accepted: {(self.batch_size, size)}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity: {array}")
+        return self._tensor(array)

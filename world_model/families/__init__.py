@@ -1,0 +1,1 @@
+"""Model families: how the tokens of the next frame are predicted."""

@@ -1,0 +1,156 @@
+"""Family `var`: the next frame's token maps, one scale after the other (next-scale prediction).
+
+Positions of all scales stand in one sequence, coarse to fine; a position sees its own and all coarser
+scales of its frame (block-causal, VAR section 3.2). The past enters as the latent maps of the last two
+frames, laid under the positions of each scale, and as the conditioning of every layer (actions, speed,
+yaw rate). At the finest size one position speaks for 2x2 tokens.
+
+Shapes: B batch, C channels, h w latent map, K scales, L_k tokens and N_k positions of scale k
+(N_k = L_k, or L_k / 4 where grouped), D width, V vocabulary, P=2 past frames (newest first), A=2 action,
+M=4 remembered actions (newest last), E=2 ego inputs (speed_mps, yaw_rate_radps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from world_model.heads import StateReader
+from world_model.layers import Block, Conditioning, KeyValue
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
+
+PAST_FRAMES = 2
+PAST_ACTIONS = 4
+EGO_SCALES = (20.0, 0.5)
+GROUP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class VarConfig:
+    """Size of the transformer."""
+
+    width: int = 256
+    depth: int = 6
+    heads: int = 8
+
+
+class Var(nn.Module):
+    """Predicts the tokens of frame t+1 from frames t and t-1, the last actions and the ego state."""
+
+    mask_NN: Tensor
+
+    def __init__(self, config: VarConfig, quantizer: QuantizerConfig) -> None:
+        super().__init__()
+        self.config, self.quantizer_config = config, quantizer
+        d, c, v = config.width, quantizer.channels, quantizer.vocabulary
+        self.full_size = quantizer.scales[-1]
+        self.grouped = [size == self.full_size for size in quantizer.scales]
+        cells = [GROUP**2 if grouped else 1 for grouped in self.grouped]
+        self.positions = [h * w // m for (h, w), m in zip(quantizer.scales, cells, strict=True)]
+        fine = c * GROUP**2
+        self.sum_coarse, self.sum_fine = nn.Linear(c, d), nn.Linear(fine, d)
+        self.past_coarse, self.past_fine = nn.Linear(2 * c, d), nn.Linear(2 * fine, d)
+        self.position_ND = nn.Parameter(0.02 * torch.randn(sum(self.positions), d))
+        self.scale_KD = nn.Parameter(0.02 * torch.randn(len(cells), d))
+        self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), d)
+        self.modulation = nn.Linear(d, 6 * d)
+        nn.init.normal_(self.modulation.weight, std=0.01)
+        nn.init.zeros_(self.modulation.bias)
+        self.blocks = nn.ModuleList(
+            Block(d, config.heads, config.depth) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(d)
+        self.logits_coarse = nn.Linear(d, v)
+        self.logits_fine = nn.Linear(d, v * GROUP**2)
+        for head in (self.logits_coarse, self.logits_fine):
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+        self.reader = StateReader(c, d, self.full_size)
+        level_N = torch.cat([torch.full((n,), k) for k, n in enumerate(self.positions)])
+        self.register_buffer("mask_NN", level_N[:, None] >= level_N[None, :], persistent=False)
+
+    # -- the parts ---------------------------------------------------------------------------
+
+    def conditioning(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """(B, D) vector of the last four actions (newest last) and the ego state."""
+        ego = ego_BE / torch.tensor(EGO_SCALES, device=ego_BE.device)
+        out: Tensor = self.condition(torch.cat([actions_BMA.flatten(1), ego], 1))
+        return out
+
+    def modulate(self, condition_BD: Tensor) -> Tensor:
+        """(B, 6, D): scales, shifts and gates shared by all layers."""
+        out: Tensor = self.modulation(F.silu(condition_BD))
+        return out.unflatten(1, (6, -1))
+
+    def embed(self, k: int, before_BChw: Tensor, past_BPChw: Tensor) -> Tensor:
+        """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)"""
+        motion = torch.cat([past_BPChw[:, 0], past_BPChw[:, 0] - past_BPChw[:, 1]], 1)
+        if self.grouped[k]:
+            x = self.sum_fine(cells(before_BChw)) + self.past_fine(cells(motion))
+        else:
+            h, w = self.quantizer_config.scales[k]
+            factor = (self.full_size[0] // h, self.full_size[1] // w)
+            x = self.sum_coarse(F.avg_pool2d(before_BChw, factor).flatten(2).transpose(1, 2))
+            x = x + self.past_coarse(F.avg_pool2d(motion, factor).flatten(2).transpose(1, 2))
+        start = sum(self.positions[:k])
+        out: Tensor = x + self.position_ND[start : start + self.positions[k]] + self.scale_KD[k]
+        return out
+
+    def logits(self, k: int, x_BND: Tensor) -> Tensor:
+        """(B, N_k, D) features to (B, L_k, V) logits in raster order of the token map."""
+        x = self.norm(x_BND)
+        if not self.grouped[k]:
+            out: Tensor = self.logits_coarse(x)
+            return out
+        (h, w), v = self.quantizer_config.scales[k], self.quantizer_config.vocabulary
+        y = self.logits_fine(x).view(-1, h // GROUP, w // GROUP, GROUP, GROUP, v)
+        return y.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, v)
+
+    # -- training: all scales at once --------------------------------------------------------
+
+    def forward(
+        self, before: tuple[Tensor, ...], past_BPChw: Tensor, condition_BD: Tensor
+    ) -> list[Tensor]:
+        """Teacher-forced logits of every scale: K tensors (B, L_k, V).
+
+        `before[k]` is the sum of the scales coarser than k, possibly with corrected errors in it.
+        """
+        x = torch.cat([self.embed(k, b, past_BPChw) for k, b in enumerate(before)], 1)
+        modulation = self.modulate(condition_BD)
+        for block in self.blocks:
+            x, _ = block(x, modulation, self.mask_NN)
+        return [self.logits(k, part) for k, part in enumerate(x.split(self.positions, 1))]
+
+    # -- generation: scale after scale, keys and values kept -----------------------------------
+
+    def generate(
+        self,
+        quantizer: MultiScaleQuantizer,
+        past_BPChw: Tensor,
+        condition_BD: Tensor,
+        choose: Callable[[int, Tensor], Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Draw the next frame: `choose(k, logits_BLV)` returns the tokens of scale k.
+
+        Returns the latent map (B, C, h, w) and the K token maps.
+        """
+        total = torch.zeros_like(past_BPChw[:, 0])
+        modulation = self.modulate(condition_BD)
+        kept: list[KeyValue | None] = [None] * len(self.blocks)
+        tokens: list[Tensor] = []
+        for k in range(len(self.positions)):
+            x = self.embed(k, total, past_BPChw)
+            for i, block in enumerate(self.blocks):
+                x, kept[i] = block(x, modulation, None, kept[i])
+            tokens.append(choose(k, self.logits(k, x)))
+            total = total + quantizer.contribution(tokens[k], k)
+        return total, tokens
+
+
+def cells(x_BChw: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h w / 4, 4 C): each 2x2 cell of the map as one vector."""
+    return F.pixel_unshuffle(x_BChw, GROUP).flatten(2).transpose(1, 2)

@@ -1,0 +1,47 @@
+"""Draw tokens from logits with explicit noise, so that a seed replays a rollout on any backend.
+
+Shapes: B batch, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """Temperatures run from the coarsest to the finest scale (the last one is repeated)."""
+
+    temperatures: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8)
+    top_k: int = 128
+    top_p: float = 0.95
+
+    def temperature(self, scale: int) -> float:
+        """Temperature of scale k."""
+        return self.temperatures[min(scale, len(self.temperatures) - 1)]
+
+
+def sample(
+    logits_BLV: Tensor, noise_BL: Tensor, temperature: float, top_k: int, top_p: float
+) -> tuple[Tensor, Tensor]:
+    """Nucleus sampling by inverting the cumulative distribution at `noise_BL` in [0, 1).
+
+    Returns tokens (B, L), int64, and the entropy of the untempered distribution (B, L) in nats.
+    The most likely token is always kept. Never a plain argmax: that copies the previous frame.
+    """
+    logits_BLV = logits_BLV.float()
+    log_p = torch.log_softmax(logits_BLV, -1)
+    entropy_BL = -(log_p.exp() * log_p).sum(-1)
+    best_BLK, index_BLK = logits_BLV.topk(min(top_k, logits_BLV.shape[-1]), dim=-1)
+    p_BLK = torch.softmax(best_BLK / temperature, -1)
+    cumulative = p_BLK.cumsum(-1)
+    # keep a token if the mass before it is below top_p: the first is always kept
+    kept_BLK = p_BLK * ((cumulative - p_BLK) < top_p)
+    cumulative = kept_BLK.cumsum(-1)
+    aim_BL1 = noise_BL.unsqueeze(-1) * cumulative[..., -1:]
+    choice_BL = (cumulative <= aim_BL1).sum(-1).clamp_max(index_BLK.shape[-1] - 1)
+    tokens_BL = index_BLK.gather(-1, choice_BL.unsqueeze(-1)).squeeze(-1)
+    return tokens_BL, entropy_BL

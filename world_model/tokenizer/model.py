@@ -1,0 +1,63 @@
+"""The tokenizer: encoder, quantizer and decoder as one module.
+
+Shapes: B batch, C channels, H W picture, h w latent map, L tokens of a frame (all scales, coarse first).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from world_model.tokenizer.autoencoder import (
+    AutoencoderConfig,
+    Decoder,
+    Encoder,
+    to_model,
+    to_pixels,
+)
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerConfig:
+    """Architecture of a tokenizer."""
+
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+    frame_height: int = 128
+    frame_width: int = 256
+
+
+class Tokenizer(nn.Module):
+    """Pictures to multi-scale tokens and back."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.autoencoder)
+        self.quantizer = MultiScaleQuantizer(config.quantizer)
+        self.decoder = Decoder(config.autoencoder)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def latents(self, frames_BHWC: Tensor) -> Tensor:
+        """uint8 pictures to continuous latents (B, C, h, w), float32."""
+        x = to_model(frames_BHWC).contiguous(memory_format=torch.channels_last)
+        return torch.as_tensor(self.encoder(x)).float()
+
+    @torch.no_grad()
+    def encode(self, frames_BHWC: Tensor) -> tuple[Tensor, ...]:
+        """uint8 pictures to K token maps (B, L_k), coarse to fine."""
+        return self.quantizer.encode(self.latents(frames_BHWC)).tokens
+
+    @torch.no_grad()
+    def decode_latent(self, latent_BChw: Tensor) -> Tensor:
+        """Latent maps to uint8 pictures (B, H, W, 3)."""
+        return to_pixels(self.decoder(latent_BChw.contiguous(memory_format=torch.channels_last)))
+
+    @torch.no_grad()
+    def decode(self, tokens: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
+        """Token maps (all K, or the first few) to uint8 pictures."""
+        return self.decode_latent(self.quantizer.decode(tokens))

@@ -1,0 +1,118 @@
+"""Cached drives as memory-mapped arrays, and the windows of them that training draws.
+
+The cache is written elsewhere (shards `NNNN.frames.npy`, `NNNN.classes.npy`, `NNNN.steps.npz` and an
+`index.json`); only its layout is known here, so that the world model depends on no simulator.
+
+Row t of a drive holds frame t, the state and events that came with frame t, and the action taken AFTER it.
+Shapes: N frames, H W picture, A=2 action, S states, E events.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+
+
+class DataError(ValueError):
+    """The training data is missing or not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drives:
+    """All frames of one split; labels a source does not have are NaN."""
+
+    frame_shards: tuple[NDArray[np.uint8], ...]  # memory maps (n, H, W, 3)
+    class_shards: tuple[NDArray[np.uint8] | None, ...]  # memory maps (n, h, w) or absent
+    shard_of_N: NDArray[np.int64]
+    row_of_N: NDArray[np.int64]
+    action_NA: NDArray[np.float32]  # NaN in the last row of each drive
+    state_NS: NDArray[np.float32]
+    event_NE: NDArray[np.float32]
+    episode_N: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row_of_N)
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """H, W, 3."""
+        h, w, c = self.frame_shards[0].shape[1:]
+        return int(h), int(w), int(c)
+
+    def frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Gather frames by row number: (len(rows), H, W, 3)."""
+        picked = [self.frame_shards[self.shard_of_N[i]][self.row_of_N[i]] for i in rows]
+        return np.stack(picked)
+
+    def classes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
+        """Class masks of the same rows, or None when a shard has none."""
+        shards = [self.class_shards[self.shard_of_N[i]] for i in rows]
+        if any(shard is None for shard in shards):
+            return None
+        return np.stack(
+            [s[self.row_of_N[i]] for s, i in zip(shards, rows, strict=True) if s is not None]
+        )
+
+    def window_ends(self, before: int, after: int) -> NDArray[np.int64]:
+        """Rows t whose drive also has rows t - before ... t + after."""
+        n = len(self)
+        ends = np.arange(before, n - after)
+        same = self.episode_N[ends - before] == self.episode_N[ends + after]
+        return ends[same]
+
+
+def load_drives(cache_dir: Path | str, split: str, limit: int | None = None) -> Drives:
+    """Open the cache in `cache_dir`; `split` is "train" or "val"; `limit` keeps the first frames.
+
+    Raises:
+        DataError: no cache there, or no frames of that split.
+    """
+    root = Path(cache_dir)
+    index_path = root / "index.json"
+    if not index_path.is_file():
+        raise DataError(
+            f"no frame cache at {root}: index.json is missing; run `dreamlane collect` (or"
+            " `dreamlane import`) and `dreamlane train` builds it"
+        )
+    index = json.loads(index_path.read_text())
+    frames, classes, shard_ids, rows = [], [], [], []
+    actions, states, events, episodes = [], [], [], []
+    for shard in index["shards"]:
+        if shard["split"] != split:
+            continue
+        stem = root / shard["name"]
+        frames.append(np.load(f"{stem}.frames.npy", mmap_mode="r"))
+        mask = Path(f"{stem}.classes.npy")
+        classes.append(np.load(mask, mmap_mode="r") if mask.is_file() else None)
+        with np.load(f"{stem}.steps.npz") as steps:
+            count = len(steps["episode"])
+            if frames[-1].shape[0] < count:
+                raise DataError(f"{stem}.frames.npy has fewer frames than {stem}.steps.npz rows")
+            actions.append(steps["action"])
+            states.append(steps["state"])
+            events.append(steps["events"])
+            episodes.append(steps["episode"].astype(np.int64))
+        shard_ids.append(np.full(count, len(frames) - 1))
+        rows.append(np.arange(count))
+    if not frames:
+        raise DataError(f"the cache at {root} has no frames of split {split!r}")
+    state_NS, event_NE = np.concatenate(states), np.concatenate(events)
+    if state_NS.shape[1] != len(STATE_HEADS) or event_NE.shape[1] != len(EVENT_HEADS):
+        raise DataError(f"the cache at {root} has other labels than {STATE_HEADS + EVENT_HEADS}")
+    cut = slice(None, limit)
+    return Drives(
+        tuple(frames),
+        tuple(classes),
+        np.concatenate(shard_ids)[cut],
+        np.concatenate(rows)[cut],
+        np.concatenate(actions)[cut].astype(np.float32),
+        state_NS[cut].astype(np.float32),
+        event_NE[cut].astype(np.float32),
+        np.concatenate(episodes)[cut],
+    )

@@ -1,0 +1,199 @@
+"""Train a tokenizer: what a reconstruction is judged by, and how it is measured.
+
+    dreamlane train tokenizer cache_dir=data/cache/town loop.run_dir=runs/town-tokenizer
+
+Shapes as in `world_model.tokenizer.model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from world_model.checkpoint import ModelConfig, save
+from world_model.tokenizer.autoencoder import to_model
+from world_model.tokenizer.model import Tokenizer, TokenizerConfig
+from world_model.training.data import Drives, load_drives
+from world_model.training.loop import Log, LoopConfig, Trainer
+
+# Weight of a pixel by its class (sky, ground, road, line, vehicle, vegetation, building, post): lane
+# lines and vehicles matter most and are few.
+CLASS_WEIGHTS = (1.0, 1.0, 1.0, 4.0, 4.0, 1.0, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerTraining:
+    """Everything a tokenizer run depends on."""
+
+    cache_dir: str = "data/cache/town"
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(run_dir="runs/tokenizer"))
+    batch: int = 16  # for each process
+    l2: float = 1.0
+    edges: float = 0.5
+    worst: float = 0.1  # weight of the mean of the worst 2 % of 4x4 blocks
+    prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
+    bypass_share: float = 0.1  # share of pictures decoded without quantisation
+    mirror: bool = False
+    start_from: str = ""  # running state of another run whose weights to begin with
+    val_frames: int = 256
+
+
+def reconstruction_loss(
+    output_BCHW: Tensor, target_BCHW: Tensor, weight_BHW: Tensor | None, config: TokenizerTraining
+) -> tuple[Tensor, Log]:
+    """L1 + L2 + edges + the worst 4x4 blocks, weighted by what a pixel shows."""
+    difference = output_BCHW - target_BCHW
+    pixel_BHW = (difference.abs() + config.l2 * difference.square()).mean(1)
+    if weight_BHW is not None:
+        pixel_BHW = pixel_BHW * weight_BHW
+    base = pixel_BHW.mean()
+    # the difference of edges is the edge of the difference
+    across = (difference[..., :, 1:] - difference[..., :, :-1]).abs().mean()
+    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
+    edge = across + down
+    block_BN = F.avg_pool2d(pixel_BHW.unsqueeze(1), 4).flatten(1)
+    worst = block_BN.topk(max(1, block_BN.shape[1] // 50), dim=1, sorted=False)[0].mean()
+    log = {"pixel": base.item(), "edge": edge.item(), "worst": worst.item()}
+    return base + config.edges * edge + config.worst * worst, log
+
+
+class TokenizerTask:
+    """Draws batches, computes the loss, measures and paints samples."""
+
+    def __init__(self, config: TokenizerTraining) -> None:
+        self.config = config
+        torch.manual_seed(config.loop.seed)
+        self.model = Tokenizer(config.tokenizer)
+        self.train_drives = load_drives(config.cache_dir, "train")
+        self.val_drives = load_drives(config.cache_dir, "val")
+        self.trainer = Trainer(self.model, self.loss, config.loop)
+
+    def batch(self, drives: Drives, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Pictures (B, 3, H, W) and pixel weights (B, H, W)."""
+        config = self.config
+        rows = torch.randint(len(drives), (config.batch,), generator=generator).numpy()
+        rows.sort()  # neighbours in memory are read together
+        frames = to_model(torch.from_numpy(drives.frames(rows)))
+        classes = drives.classes(rows)
+        weight = None
+        if classes is not None:
+            table = torch.tensor(CLASS_WEIGHTS)
+            weight = table[torch.from_numpy(classes).long()].unsqueeze(1)
+            weight = F.interpolate(weight, frames.shape[-2:], mode="nearest")[:, 0]
+            weight = weight / weight.mean()
+        if config.mirror and torch.rand((), generator=generator) < 0.5:
+            frames = frames.flip(-1)
+            weight = None if weight is None else weight.flip(-1)
+        return frames.contiguous(memory_format=torch.channels_last), weight
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Log]:
+        """Loss of one step; see `Trainer`."""
+        config = self.config
+        frames, weight = self.batch(self.train_drives, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            latent = self.model.encoder(frames)
+        latent = latent.float()
+        sums, commitment, _ = self.model.quantizer(latent)
+        scales = len(sums)
+        # a share of the batch decodes a prefix of the scales, another share no quantisation at all
+        draw = torch.rand(config.batch, generator=generator)
+        prefix = torch.randint(1, scales, (config.batch,), generator=generator)
+        choice = torch.where(draw < config.prefix_share, prefix - 1, scales - 1)
+        stacked = torch.stack([*sums, latent])
+        choice = torch.where(draw > 1 - config.bypass_share, scales, choice)
+        picked = stacked[choice, torch.arange(config.batch)]
+        with torch.autocast("cpu", torch.bfloat16):
+            output = self.model.decoder(picked.contiguous(memory_format=torch.channels_last))
+        loss, log = reconstruction_loss(output.float(), frames, weight, config)
+        return loss + commitment, log | {"commitment": commitment.item()}
+
+    @torch.no_grad()
+    def measure(self, trainer: Trainer) -> Log:
+        """PSNR of held-out frames with the averaged weights: each prefix, and without quantisation."""
+        model = averaged(trainer, self.config.tokenizer)
+        rows = np.linspace(0, len(self.val_drives) - 1, self.config.val_frames).astype(np.int64)
+        scales = len(self.config.tokenizer.quantizer.scales)
+        errors: dict[str, list[float]] = {}
+        usage = torch.zeros(scales, self.config.tokenizer.quantizer.vocabulary)
+        for part in np.array_split(rows, max(1, len(rows) // 16)):
+            frames = torch.from_numpy(self.val_drives.frames(part))
+            latent = model.latents(frames)
+            tokens = model.quantizer.encode(latent).tokens
+            for k, token in enumerate(tokens):
+                usage[k] += torch.bincount(token.flatten(), minlength=usage.shape[1])
+            outputs = {f"psnr_{k + 1}": model.decode(tokens[: k + 1]) for k in range(scales)}
+            outputs["psnr_unquantised"] = model.decode_latent(latent)
+            for name, output in outputs.items():
+                mse = (output.float() - frames.float()).square().mean((1, 2, 3)).clamp_min(1e-3)
+                errors.setdefault(name, []).extend((10 * torch.log10(255**2 / mse)).tolist())
+        figures = {name: float(np.mean(values)) for name, values in errors.items()}
+        share = usage / usage.sum(1, keepdim=True)
+        for k in range(scales):
+            entropy = -(share[k] * share[k].clamp_min(1e-12).log()).sum()
+            figures[f"entropy_{k + 1}"] = float(entropy)
+            figures[f"used_{k + 1}"] = float((usage[k] > 0).sum())
+        self.paint(model, trainer)
+        folder = Path(self.config.loop.run_dir) / "checkpoint"
+        save(
+            folder,
+            ModelConfig(name=folder.parent.name, tokenizer=self.config.tokenizer),
+            model,
+            None,
+        )
+        return figures
+
+    def paint(self, model: Tokenizer, trainer: Trainer) -> None:
+        """Held-out frames above their reconstructions, as a picture in the run's folder."""
+        rows = np.linspace(0, len(self.val_drives) - 1, 8).astype(np.int64)
+        frames = torch.from_numpy(self.val_drives.frames(rows))
+        output = model.decode(model.encode(frames))
+        tiles = [torch.cat([frames[i], output[i]], 0) for i in range(len(rows))]
+        half = len(tiles) // 2
+        sheet = torch.cat([torch.cat(tiles[:half], 1), torch.cat(tiles[half:], 1)], 0).numpy()
+        path = Path(self.config.loop.run_dir) / f"sample_{trainer.step:07d}.png"
+        cv2.imwrite(str(path), sheet[..., ::-1])
+
+
+def averaged(trainer: Trainer, config: TokenizerConfig) -> Tokenizer:
+    """A tokenizer with the run's averaged weights, ready to use."""
+    model = Tokenizer(config)
+    model.load_state_dict(trainer.average)
+    # codebooks are averages already, and must fit together with each other exactly
+    model.quantizer.load_state_dict(
+        {
+            k.removeprefix("quantizer."): v
+            for k, v in trainer.model.state_dict().items()
+            if k.startswith("quantizer.") and "repair" not in k
+        },
+        strict=False,
+    )
+    return model.eval()
+
+
+def train_tokenizer(config: TokenizerTraining) -> TokenizerTask:
+    """Run (or continue) a tokenizer training as configured."""
+    task = TokenizerTask(config)
+    if not task.trainer.resume() and config.start_from:
+        start_from(task.trainer, Path(config.start_from))
+    task.trainer.run(task.measure)
+    return task
+
+
+def start_from(trainer: Trainer, state: Path) -> None:
+    """Begin with the averaged weights of another run's running state."""
+    from safetensors.torch import load_file
+
+    tensors = {
+        k.removeprefix("average."): v
+        for k, v in load_file(state).items()
+        if k.startswith("average.")
+    }
+    trainer.model.load_state_dict(tensors)
+    trainer.average = {k: v.clone() for k, v in tensors.items()}

@@ -1,0 +1,225 @@
+"""Train a world model on encoded drives: batches, corruption, losses.
+
+    dreamlane train world cache_dir=data/cache/town tokenizer=runs/town-tokenizer/checkpoint
+
+What keeps long rollouts alive is in `WorldTask.loss`: corrupted context, self-correction inside a frame,
+and a share of batches whose context the model dreamed itself.
+
+Shapes as in `world_model.families.var`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from world_model.checkpoint import load
+from world_model.families.var import PAST_ACTIONS, Var, VarConfig
+from world_model.heads import head_losses
+from world_model.sampling import SamplingConfig, sample
+from world_model.training.latents import EncodedDrives, encode_drives
+from world_model.training.loop import Log, LoopConfig, Trainer
+
+EGO = 2  # the first two states, speed and yaw rate, are also inputs
+EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
+
+
+@dataclass(frozen=True, slots=True)
+class WorldTraining:
+    """Everything a world-model run depends on."""
+
+    name: str = "town"
+    cache_dir: str = "data/cache/town"
+    tokenizer: str = "runs/tokenizer/checkpoint"
+    world: VarConfig = field(default_factory=VarConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(run_dir="runs/world", learning_rate=1.5e-3)
+    )
+    batch: int = 32  # for each process
+    context_flip: float = 0.15  # up to this share of the context's tokens is random
+    self_flip: float = 0.15  # up to this share of a frame's own tokens is random, then corrected
+    forget_share: float = 0.05  # share of samples that start from a single frame
+    rollout_share: float = 0.0  # share of batches whose context the model dreams itself
+    rollout_steps: int = 4  # at most
+    rollout_from: int = 0  # step at which rollouts begin
+    thing_weight: float = 1.0  # extra weight of tokens that show a line or a vehicle
+    state_weight: float = 0.3
+    event_weight: float = 0.3
+    mirror: bool = False  # needs a latent cache of mirrored frames; not supported yet
+    start_from: str = ""
+    val_windows: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One training batch: what is known at t, and frame t+1."""
+
+    past_BPChw: Tensor
+    actions_BMA: Tensor
+    ego_BE: Tensor
+    next_BChw: Tensor  # continuous latents of frame t+1
+    state_BS: Tensor  # labels of frame t+1
+    event_BE: Tensor
+    thing_BL: Tensor  # weights at the finest scale
+
+
+class WorldTask:
+    """Draws batches and computes the loss."""
+
+    def __init__(self, config: WorldTraining) -> None:
+        self.config = config
+        self.checkpoint = load(config.tokenizer)
+        self.quantizer = self.checkpoint.tokenizer.quantizer
+        torch.manual_seed(config.loop.seed)
+        self.model = Var(config.world, self.checkpoint.config.tokenizer.quantizer)
+        self.trainer = Trainer(self.model, self.loss, config.loop)
+        self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
+        self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
+        self.starts = self.train.drives.window_ends(PAST_ACTIONS - 1, config.rollout_steps + 1)
+
+    # -- batches -----------------------------------------------------------------------------
+
+    def context_map(self, data: EncodedDrives, rows: NDArray[np.int64], flips: Tensor) -> Tensor:
+        """Quantised maps of the rows with a share of their tokens replaced: (len(rows), C, h, w)."""
+        tokens = torch.where(
+            flips, torch.randint_like(flips, self.vocabulary, dtype=torch.int64), data.tokens(rows)
+        )
+        return self.quantizer.decode(tokens.split(self.lengths, 1))
+
+    @property
+    def vocabulary(self) -> int:
+        """Codes of each scale."""
+        return self.quantizer.config.vocabulary
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each scale."""
+        return [h * w for h, w in self.quantizer.config.scales]
+
+    @torch.no_grad()
+    def context(
+        self, data: EncodedDrives, rows: NDArray[np.int64], generator: torch.Generator, flip: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Past maps, actions and ego state at the rows."""
+        count, length = len(rows), sum(self.lengths)
+        share = flip * torch.rand(count, 1, generator=generator)
+        flips = torch.rand(2 * count, length, generator=generator) < share.repeat(2, 1)
+        maps = self.context_map(data, np.concatenate([rows, rows - 1]), flips)
+        past = torch.stack(maps.split(count), 1)
+        actions = self.actions(data, rows)
+        ego = torch.from_numpy(data.drives.state_NS[rows, :EGO]).nan_to_num()
+        return past, actions, ego
+
+    def actions(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
+        """The last four actions up to the one taken after each row's frame, newest last."""
+        index = rows[:, None] + np.arange(1 - PAST_ACTIONS, 1)
+        return torch.from_numpy(data.drives.action_NA[index])
+
+    def target(self, data: EncodedDrives, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Latents, states, events and token weights of the rows."""
+        drives = data.drives
+        thing = 1 + self.config.thing_weight * torch.from_numpy(
+            (data.thing_Nhw[rows] > 0).astype(np.float32)
+        )
+        return (
+            data.latents(rows),
+            torch.from_numpy(drives.state_NS[rows]),
+            torch.from_numpy(drives.event_NE[rows]),
+            thing.flatten(1),
+        )
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """A training batch, its context corrupted, sometimes forgotten, sometimes dreamed."""
+        config, data = self.config, self.train
+        pick = torch.randint(len(self.starts), (config.batch,), generator=generator)
+        rows = self.starts[pick.numpy()]
+        past, actions, ego = self.context(data, rows, generator, config.context_flip)
+        draw = torch.rand(2, generator=generator)
+        if draw[0] < config.rollout_share and step >= config.rollout_from:
+            ahead = 1 + int(draw[1] * config.rollout_steps)
+            past, ego = self.dream(data, rows, past, ego, ahead, generator)
+            rows = rows + ahead
+            actions = self.actions(data, rows)
+        else:
+            ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(EGO_NOISE)
+            forget = torch.rand(len(rows), generator=generator) < config.forget_share
+            past[forget, 1] = past[forget, 0]
+            actions[forget, :-1] = 0.0
+        return Batch(past, actions, ego, *self.target(data, rows + 1))
+
+    @torch.no_grad()
+    def dream(
+        self,
+        data: EncodedDrives,
+        rows: NDArray[np.int64],
+        past_BPChw: Tensor,
+        ego_BE: Tensor,
+        ahead: int,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Let the model dream `ahead` frames under the recorded actions (no gradient)."""
+        sampling = self.config.sampling
+
+        def choose(k: int, logits_BLV: Tensor) -> Tensor:
+            noise = torch.rand(logits_BLV.shape[:2], generator=generator)
+            temperature = sampling.temperature(k)
+            return sample(logits_BLV, noise, temperature, sampling.top_k, sampling.top_p)[0]
+
+        for i in range(ahead):
+            with torch.autocast("cpu", torch.bfloat16):
+                condition = self.model.conditioning(self.actions(data, rows + i), ego_BE)
+                latent, _ = self.model.generate(self.quantizer, past_BPChw, condition, choose)
+                state, _, _ = self.model.reader(latent, past_BPChw[:, 0], condition)
+            past_BPChw = torch.stack([latent.float(), past_BPChw[:, 0]], 1)
+            ego_BE = state[:, :EGO].float()
+        return past_BPChw, ego_BE
+
+    # -- loss --------------------------------------------------------------------------------
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Log]:
+        """Loss of one step; see `Trainer`."""
+        config = self.config
+        batch = self.batch(step, generator)
+        frame = self.quantizer.encode(batch.next_BChw, config.self_flip, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            condition = self.model.conditioning(batch.actions_BMA, batch.ego_BE)
+            logits = self.model(frame.before, batch.past_BPChw, condition)
+            state, log_scale, event = self.model.reader(
+                frame.latent_BChw, batch.past_BPChw[:, 0], condition
+            )
+        scales = token_losses(logits, frame.targets, batch.thing_BL, self.quantizer.config.scales)
+        state_loss, event_loss = head_losses(
+            state.float(), log_scale.float(), event.float(), batch.state_BS, batch.event_BE
+        )
+        # averaged per scale first: otherwise the finest scale drowns the others
+        total = torch.stack(scales).mean()
+        total = total + config.state_weight * state_loss + config.event_weight * event_loss
+        log = {f"nll_{k + 1}": value.item() for k, value in enumerate(scales)}
+        return total, log | {"state": state_loss.item(), "event": event_loss.item()}
+
+
+def token_losses(
+    logits: list[Tensor],
+    targets: tuple[Tensor, ...],
+    weight_BL: Tensor | None,
+    scales: tuple[tuple[int, int], ...],
+) -> list[Tensor]:
+    """Mean cross-entropy of each scale in nats, weighted by what a token shows."""
+    losses = []
+    for (h, w), logit_BLV, target_BL in zip(scales, logits, targets, strict=True):
+        nll = F.cross_entropy(
+            logit_BLV.float().flatten(0, 1), target_BL.flatten(), reduction="none"
+        )
+        if weight_BL is None:
+            losses.append(nll.mean())
+            continue
+        full = weight_BL.view(-1, 1, *scales[-1])
+        part = F.avg_pool2d(full, (scales[-1][0] // h, scales[-1][1] // w)).flatten()
+        losses.append((nll * part).sum() / part.sum())
+    return losses

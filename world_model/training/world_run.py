@@ -1,0 +1,199 @@
+"""Run a world-model training: measure it on held-out drives, paint rollouts, write checkpoints.
+
+Shapes as in `world_model.families.var`; R rollouts, T steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from world_model.checkpoint import ModelConfig, save
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.engine.eager import EagerEngine, drift_statistics
+from world_model.families.var import PAST_ACTIONS, Var
+from world_model.training.data import Drives
+from world_model.training.latents import EncodedDrives
+from world_model.training.loop import Log, Trainer
+from world_model.training.tokenizer import start_from
+from world_model.training.world import WorldTask, WorldTraining, token_losses
+
+HORIZONS = (1, 5, 10, 20, 40)
+STEERS = (-0.3, 0.0, 0.3)
+
+
+def train_world(config: WorldTraining) -> WorldTask:
+    """Run (or continue) a world-model training as configured; the result is in run_dir/checkpoint."""
+    task = WorldTask(config)
+    if not task.trainer.resume() and config.start_from:
+        start_from(task.trainer, Path(config.start_from))
+    task.trainer.run(lambda trainer: measure(task, trainer))
+    return task
+
+
+@torch.no_grad()
+def measure(task: WorldTask, trainer: Trainer) -> Log:
+    """Held-out losses, head errors and rollouts of the averaged weights; writes the checkpoint."""
+    model = Var(task.config.world, task.quantizer.config)
+    model.load_state_dict(trainer.average)
+    model.eval()
+    figures = teacher_forced(task, model)
+    checkpoint = replace(task.checkpoint, config=describe(task), world=model.requires_grad_(False))
+    run_dir = Path(task.config.loop.run_dir)
+    save(run_dir / "checkpoint", checkpoint.config, task.checkpoint.tokenizer, model)
+    engine = EagerEngine(checkpoint, batch_size=8, device="cpu")
+    ends = task.val.drives.window_ends(PAST_ACTIONS - 1, max(HORIZONS))
+    rows = ends[np.linspace(0, len(ends) - 1, engine.batch_size).astype(np.int64)]
+    dreams = rollout(engine, task.val.drives, rows, max(HORIZONS))
+    for horizon in HORIZONS:
+        true = task.val.drives.frames(rows + horizon)
+        figures[f"psnr_at_{horizon}"] = psnr(dreams[:, horizon - 1], true)
+        figures[f"psnr_copy_at_{horizon}"] = psnr(task.val.drives.frames(rows), true)
+    name = f"{trainer.step:07d}.png"
+    paint_rollouts(run_dir / f"rollout_{name}", task.val.drives, rows, dreams)
+    paint_steering(run_dir / f"steering_{name}", engine, task.val.drives, rows)
+    return figures
+
+
+def teacher_forced(task: WorldTask, model: Var) -> Log:
+    """Losses per scale, mean absolute errors of the heads and the cost of shuffled actions."""
+    data, config = task.val, task.config
+    ends = data.drives.window_ends(PAST_ACTIONS - 1, 1)
+    rows = ends[np.linspace(0, len(ends) - 1, config.val_windows).astype(np.int64)]
+    generator = torch.Generator().manual_seed(0)
+    sums: dict[str, list[float]] = {}
+    for part in np.array_split(rows, max(1, len(rows) // 32)):
+        past, actions, ego = task.context(data, part, generator, 0.0)
+        latent, state_true, event_true, _ = task.target(data, part + 1)
+        frame = task.quantizer.encode(latent)
+        shuffled = actions[torch.randperm(len(part), generator=generator)]
+        for prefix, taken in (("", actions), ("shuffled_", shuffled)):
+            condition = model.conditioning(taken, ego)
+            logits = model(frame.before, past, condition)
+            scales = task.quantizer.config.scales
+            nll = token_losses(logits, frame.targets, None, scales)
+            for k, value in enumerate(nll):
+                sums.setdefault(f"{prefix}nll_{k + 1}", []).append(value.item())
+        condition = model.conditioning(actions, ego)
+        state, _, event = model.reader(frame.latent_BChw, past[:, 0], condition)
+        add_errors(sums, state, state_true, event, event_true)
+    return {name: float(np.nanmean(values)) for name, values in sums.items()}
+
+
+def add_errors(
+    sums: dict[str, list[float]], state: Tensor, state_true: Tensor, event: Tensor, truth: Tensor
+) -> None:
+    """Append each head's error to `sums`; absent labels (NaN) are left out."""
+    for i, name in enumerate(STATE_HEADS):
+        error = (state[:, i] - state_true[:, i]).abs()
+        if not error.isnan().all():
+            sums.setdefault(f"mae_{name}", []).append(error.nanmean().item())
+    for i, name in enumerate(EVENT_HEADS):
+        wrong = ((event[:, i] > 0) != (truth[:, i] > 0.5)).float()
+        if not truth[:, i].isnan().all():
+            sums.setdefault(f"error_{name}", []).append(wrong[~truth[:, i].isnan()].mean().item())
+
+
+def describe(task: WorldTask) -> ModelConfig:
+    """The checkpoint's config: architecture, which heads had labels, and the range of true frames."""
+    data = task.train
+    known = [
+        name
+        for labels, names in (
+            (data.drives.state_NS, STATE_HEADS),
+            (data.drives.event_NE, EVENT_HEADS),
+        )
+        for i, name in enumerate(names)
+        if not np.isnan(labels[:, i]).all()
+    ]
+    mean, std, threshold = drift_range(task, data)
+    return ModelConfig(
+        name=task.config.name,
+        tokenizer=task.checkpoint.config.tokenizer,
+        world=task.config.world,
+        sampling=task.config.sampling,
+        known_heads=tuple(known),
+        drift_mean=mean,
+        drift_std=std,
+        drift_threshold=threshold,
+    )
+
+
+def drift_range(
+    task: WorldTask, data: EncodedDrives
+) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+    """Mean and spread of the drift statistics over true frames; 99.9 % of them lie below the threshold."""
+    rows = np.linspace(0, len(data.drives) - 1, min(2048, len(data.drives))).astype(np.int64)
+    generator = torch.Generator().manual_seed(0)
+    maps = [
+        task.context(data, np.maximum(part, 1), generator, 0.0)[0][:, 0]
+        for part in np.array_split(rows, max(1, len(rows) // 64))
+    ]
+    values = drift_statistics(torch.cat(maps))
+    mean, std = values.mean(0), values.std(0).clamp_min(1e-3)
+    size = ((values - mean) / std).square().mean(1).sqrt()
+    rounded = [tuple(round(float(v), 6) for v in vector) for vector in (mean, std)]
+    return rounded[0], rounded[1], round(float(size.quantile(0.999)), 6)
+
+
+def start_engine(engine: EagerEngine, drives: Drives, rows: NDArray[np.int64]) -> None:
+    """Reset the engine to the recorded frames that end at each row."""
+    index = rows[:, None] + np.arange(1 - PAST_ACTIONS, 1)
+    frames = np.stack([drives.frames(i) for i in index])
+    ego = np.nan_to_num(drives.state_NS[index][..., :2])
+    engine.reset(frames, np.nan_to_num(drives.action_NA[index]), ego)
+
+
+def rollout(
+    engine: EagerEngine, drives: Drives, rows: NDArray[np.int64], steps: int
+) -> NDArray[np.uint8]:
+    """Dream `steps` frames from each row under the recorded actions: (R, T, H, W, 3)."""
+    start_engine(engine, drives, rows)
+    generators = [np.random.default_rng([0, int(r)]) for r in rows]
+    frames = []
+    for t in range(steps):
+        out = engine.step(np.nan_to_num(drives.action_NA[rows + t]), engine.draw_noise(generators))
+        assert out.frame_BHWC is not None
+        frames.append(out.frame_BHWC)
+    return np.stack(frames, 1)
+
+
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Mean over the batch of the peak signal-to-noise ratio in dB."""
+    mse = np.square(a.astype(np.float32) - b).mean((1, 2, 3))
+    return float(np.mean(10 * np.log10(255**2 / np.maximum(mse, 1e-3))))
+
+
+def paint_rollouts(
+    path: Path, drives: Drives, rows: NDArray[np.int64], dreams: NDArray[np.uint8]
+) -> None:
+    """True frames above dreamed ones, a pair of rows for each start, a column for each horizon."""
+    sheet = []
+    for i, row in enumerate(rows[:4]):
+        sheet.append(np.hstack([drives.frames(np.array([row + h]))[0] for h in HORIZONS]))
+        sheet.append(np.hstack([dreams[i, h - 1] for h in HORIZONS]))
+    cv2.imwrite(str(path), np.vstack(sheet)[..., ::-1])
+
+
+def paint_steering(
+    path: Path, engine: EagerEngine, drives: Drives, rows: NDArray[np.int64]
+) -> None:
+    """One start under three held steering angles, right to left: a row each, a column each horizon."""
+    same = np.repeat(rows[1:2], engine.batch_size)
+    start_engine(engine, drives, same)
+    steer = np.resize(np.array(STEERS, np.float32), engine.batch_size)
+    action = np.stack([steer, np.zeros_like(steer)], 1)
+    generators = [np.random.default_rng(0) for _ in same]
+    frames = []
+    for _ in range(30):
+        out = engine.step(action, engine.draw_noise(generators))
+        assert out.frame_BHWC is not None
+        frames.append(out.frame_BHWC)
+    sheet = [np.hstack([frames[t][i] for t in (0, 4, 9, 19, 29)]) for i in range(len(STEERS))]
+    cv2.imwrite(str(path), np.vstack(sheet)[..., ::-1])
