@@ -80,6 +80,8 @@ class Viewer:
             settings.ticks_per_s,
             settings.seed,
             settings.frames,
+            # A person needs a moment to find the keys; a counted drive must not hang without one.
+            wait_for_driver=settings.policy == "human" and settings.frames is None,
         )
         self.screenshots: list[Path] = []
         self._fullscreen = False
@@ -120,10 +122,11 @@ class Viewer:
             if meaning is Command.QUIT:
                 return False
             self._obey(meaning)
+        alive = self.session.is_alive()  # asked first: its last word comes before its end
         if self.session.error is not None:
             raise self.session.error
         self._draw()
-        return self.session.is_alive()
+        return alive
 
     def close(self) -> None:
         """Stop the world and close the window."""
@@ -136,6 +139,8 @@ class Viewer:
         match meaning:
             case Key(control, down):
                 (self._human.press if down else self._human.release)(control)
+                if down:
+                    self.session.go()
             case FocusLost():
                 self._human.release_all()
             case Command.RESET:
@@ -168,20 +173,21 @@ class Viewer:
 
     def _draw(self) -> None:
         """Draw only what changed: the processor belongs to the world."""
-        latest, paused = self.session.latest, self.session.paused
+        latest = self.session.latest
+        still = "waiting" if self.session.waiting else "paused" if self.session.paused else ""
         surface = self._surface = pygame.display.get_surface() or self._surface
         if latest is None:
             waited_s = time.perf_counter() - self._opened_s
             seen: object = round(waited_s * 20)
         else:
-            seen = (id(latest), paused, surface.get_size())
+            seen = (id(latest), still, surface.get_size())
         if seen == self._drawn:
             return
         if latest is None:
             what = self._settings.env_arguments.get("world_model", "the reference world")
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
-            self._hud.draw(surface, latest, self.session.description, paused)
+            self._hud.draw(surface, latest, self.session.description, still)
         pygame.display.flip()
         self._drawn = seen
 
@@ -248,8 +254,8 @@ def play(
         arguments["world_model"] = model
     settings = PlaySettings(ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed)
     viewer = Viewer(settings)
-    print(f"Loading. {HELP}")
     viewer.open()
+    print(f"Loading. {HELP}", flush=True)
     said = False
     try:
         while viewer.pump():

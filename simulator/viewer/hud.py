@@ -61,9 +61,12 @@ class Hud:
         surface: pygame.Surface,
         snapshot: Snapshot,
         description: Mapping[str, str],
-        paused: bool,
+        still: str = "",
     ) -> None:
-        """One instant: picture, panel, and a word across the picture when the world stands still."""
+        """One instant: picture, panel, and a word across the picture when the world stands still.
+
+        `still` says why: "waiting" for the driver, "paused", or "" while time goes on.
+        """
         width, height = surface.get_size()
         frame_height, frame_width = snapshot.frame.shape[:2]
         scale = min(width / frame_width, height / (frame_height * (1 + PANEL_SHARE)))
@@ -76,7 +79,9 @@ class Hud:
         panel = pygame.Rect(picture.left, picture.bottom, picture.width, panel_height)
         pygame.draw.rect(surface, PANEL, panel)
         self._panel(surface, panel, snapshot, description)
-        if paused:
+        if still == "waiting":
+            self._banner(surface, picture, "READY", "an arrow key or W A S D starts", GOOD)
+        elif still == "paused":
             self._banner(surface, picture, "PAUSED", "P or Space goes on", INK)
         elif snapshot.ended:
             said = snapshot.ended.replace("_", " ")
@@ -95,8 +100,10 @@ class Hud:
         left, top = panel.left + pad, panel.top + pad
         info = snapshot.info
         speed = info.get("speed_mps", math.nan)
-        self._text(surface, _number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK)
-        self._text(surface, "km/h", (left + round(line * 4.6), top + round(line * 1.5)), line, DIM)
+        digits = self._text(
+            surface, _number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK
+        )
+        self._text(surface, "km/h", (left + digits + line // 2, top + round(line * 1.5)), line, DIM)
         gauges = pygame.Rect(left + line * 8, top, max(line * 9, panel.width // 5), line)
         self._gauge(surface, gauges, "steer", -float(snapshot.action[0]), GOOD)
         pedal = float(snapshot.action[1])
@@ -182,14 +189,18 @@ class Hud:
         size: int,
         colour: Colour,
         align: float = 0.0,
-    ) -> None:
-        """Text with its top at `place`; `align` 0, 0.5, 1 puts left, middle or right there."""
+    ) -> int:
+        """Text with its top at `place`; `align` 0, 0.5, 1 puts left, middle or right there.
+
+        Returns its width in pixels.
+        """
         size = max(8, round(size * 1.25))
         font = self._fonts.get(size)
         if font is None:
             font = self._fonts[size] = pygame.font.Font(None, size)
         drawn = font.render(text, True, colour)
         surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
+        return drawn.get_width()
 
 
 def _number(value: float, form: str) -> str:

@@ -70,6 +70,7 @@ class Session(threading.Thread):
         ticks_per_s: the world's pace; 0 for as fast as it goes.
         seed: of the first episode; later ones count up.
         max_steps: stop after as many steps, None never.
+        wait_for_driver: hold every episode at its first frame until `go` is called.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Session(threading.Thread):
         ticks_per_s: float = 10.0,
         seed: int = 0,
         max_steps: int | None = None,
+        wait_for_driver: bool = False,
     ) -> None:
         super().__init__(name="world", daemon=True)
         self.latest: Snapshot | None = None
@@ -87,6 +89,8 @@ class Session(threading.Thread):
         self.error: BaseException | None = None
         self.totals = Totals()
         self.paused = False
+        self.waiting = wait_for_driver  # a key pressed while the world loads counts
+        self._wait_for_driver = wait_for_driver
         self._env_id, self._env_arguments = env_id, dict(env_arguments)
         self._policy, self._seed, self._max_steps = policy, seed, max_steps
         self._period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
@@ -103,6 +107,11 @@ class Session(threading.Thread):
     def ask_reset(self) -> None:
         """Begin a new episode at the next tick."""
         self._reset_asked.set()
+        self._wake.set()
+
+    def go(self) -> None:
+        """The driver is ready."""
+        self.waiting = False
         self._wake.set()
 
     def toggle_pause(self) -> None:
@@ -130,7 +139,7 @@ class Session(threading.Thread):
             if self._reset_asked.is_set():
                 observation, info = self._begin(environment)
                 deadline = self._restart_clock()
-            elif self.paused:
+            elif self.paused or self.waiting:
                 self._wait(1.0)
                 deadline = self._restart_clock()
             elif self.latest is not None and self.latest.ended:
@@ -157,6 +166,8 @@ class Session(threading.Thread):
 
     def _begin(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
         self._reset_asked.clear()
+        if self.totals.episodes:
+            self.waiting = self._wait_for_driver
         seed = self._seed + self.totals.episodes
         observation, info = environment.reset(seed=seed)
         self._policy.reset(seed)

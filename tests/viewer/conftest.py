@@ -1,0 +1,98 @@
+"""A window on SDL's dummy driver, pumped by the test, and an environment whose pace the test sets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pygame
+import pytest
+
+from simulator.viewer.app import PlaySettings, Viewer
+
+ENDING_STEP = 12
+
+
+class PacedEnv(gymnasium.Env[Any, Any]):
+    """Frames that take `step_s` each; keeps every action it was given."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (128, 256, 3), np.uint8)
+    action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+
+    def __init__(self, step_s: float = 0.0, ends: bool = False, broken: bool = False) -> None:
+        self._step_s, self._ends, self._broken = step_s, ends, broken
+        self._steps = 0
+
+    def describe(self) -> dict[str, str]:
+        return {"world": "paced", "backend": "none", "device": "a test"}
+
+    def _result(self) -> tuple[np.ndarray, dict[str, Any]]:
+        frame = np.full((128, 256, 3), 40 + self._steps % 200, np.uint8)
+        reason = "collision" if self._ends and self._steps == ENDING_STEP else ""
+        return frame, {"speed_mps": 5.0, "time_s": self._steps / 10, "termination_reason": reason}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._result()
+
+    def step(self, action: np.ndarray) -> Any:
+        if self._broken:
+            raise RuntimeError("the world fell apart")
+        time.sleep(self._step_s)
+        self._steps += 1
+        frame, info = self._result()
+        return frame, 1.0, bool(info["termination_reason"]), False, info
+
+
+gymnasium.register("toy/Paced-v0", entry_point=PacedEnv)
+
+
+class Driven:
+    """A viewer with helpers that post real key events and pump until something holds."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer, self.session = viewer, viewer.session
+        self.running = True
+        viewer.open()
+
+    @property
+    def action(self) -> np.ndarray:
+        assert self.session.latest is not None
+        return self.session.latest.action
+
+    def key(self, key: int, down: bool = True) -> None:
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN if down else pygame.KEYUP, key=key))
+
+    def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "the window never got there"
+            self.running = self.viewer.pump()
+            if not self.running:
+                assert condition(), "the window closed before it got there"
+
+    def until_steps(self, more: int) -> None:
+        goal = self.session.totals.steps + more
+        self.until(lambda: self.session.latest is not None and self.session.latest.steps >= goal)
+
+
+@pytest.fixture
+def drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[..., Driven]]:
+    """`drive(env_arguments={...}, **PlaySettings)` opens an unseen window on the paced world."""
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    opened: list[Driven] = []
+
+    def start(
+        env_id: str = "toy/Paced-v0", env_arguments: dict[str, Any] | None = None, **settings: Any
+    ) -> Driven:
+        settings = {"ticks_per_s": 50.0, "scale": 2, "screenshots": tmp_path, **settings}
+        opened.append(Driven(Viewer(PlaySettings(env_id, env_arguments or {}, **settings))))
+        return opened[-1]
+
+    yield start
+    for driven in opened:
+        driven.viewer.close()

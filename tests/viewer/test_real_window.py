@@ -1,0 +1,77 @@
+"""`dreamlane play` in a real X window with key presses from outside the process, under Xvfb."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MISSING = [tool for tool in ("Xvfb", "xdotool") if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(
+    bool(MISSING), reason=f"needs {' and '.join(MISSING)}: apt-get install xvfb xdotool"
+)
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """A virtual screen of its own; Xvfb picks a free number and tells it."""
+    reader, writer = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
+        pass_fds=[writer],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        number = said.readline().strip()
+    assert number, "Xvfb did not start"
+    yield f":{number}"
+    server.terminate()
+    server.wait(timeout=10)
+
+
+def test_a_person_drives_in_a_real_window(display: str, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
+    environment["DISPLAY"] = display
+
+    def press(*arguments: str) -> None:
+        subprocess.run(["xdotool", *arguments], env=environment, check=True)
+
+    game = subprocess.Popen(
+        [sys.executable, "-m", "simulator.cli", "play", "--env", "truth"],
+        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert game.stdout is not None
+        for line in game.stdout:
+            if line.startswith("RUNNING"):
+                break
+        press("keydown", "Down")
+        time.sleep(1.0)
+        press("key", "c")
+        time.sleep(0.3)
+        press("keyup", "Down")
+        press("key", "Escape")
+        rest, _ = game.communicate(timeout=30)
+    finally:
+        game.kill()
+    assert game.returncode == 0
+    assert "Drove 0 steps" not in rest
+    assert "Drove " in rest
+    (picture,) = (tmp_path / "outputs" / "screenshots").glob("*.png")
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    assert pixels.shape[1] == 1024
+    assert pixels[:512].std() > 20.0  # a landscape, not one colour
+    panel_red = (pixels[512:] == (235, 90, 80)).all(axis=2).sum()
+    assert panel_red > 100  # the brake's bar
