@@ -33,10 +33,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A piece of ground that several lanes need, one vehicle at a time where they conflict."""
+    """A piece of ground that several lanes need, one vehicle at a time where they conflict.
+
+    Where two lanes become one (`zips`), nobody waits at a line: vehicles file in by turns.
+    """
 
     ways: dict[LaneIndex, Way]
     conflicts: frozenset[tuple[LaneIndex, LaneIndex]]  # both orders
+    zips: bool = False
 
 
 @dataclass(slots=True)

@@ -91,11 +91,11 @@ def merge(scenario: Scenario, rng: np.random.Generator) -> Layout:
     layout.add("ramp", "ramp gore", CurveLane(slip, width, limit, Line.SOLID, Line.SOLID))
     layout.add("ramp gore", "join", CurveLane(beside, width, limit, Line.NONE, Line.SOLID))
     ways: dict[LaneIndex, Way] = {
-        ("gore", "join", spec.lanes - 1): Way(BESIDE_M - 10.0, SIDE_BY_SIDE_M, rank=0),
-        ("ramp gore", "join", 0): Way(BESIDE_M - 10.0, SIDE_BY_SIDE_M, rank=1),
+        ("gore", "join", spec.lanes - 1): Way(0.0, SIDE_BY_SIDE_M, rank=0),
+        ("ramp gore", "join", 0): Way(0.0, SIDE_BY_SIDE_M, rank=1),
     }
     one, other = ways
-    layout.crossings.append(Crossing(ways, frozenset({(one, other), (other, one)})))
+    layout.crossings.append(Crossing(ways, frozenset({(one, other), (other, one)}), zips=True))
     return layout
 
 

@@ -8,7 +8,7 @@ and a memory of which way to take at forks.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from highway_env.vehicle.behavior import IDMVehicle
@@ -33,6 +33,15 @@ ROLLING_MPS2 = 0.1
 AIR_DRAG_1PM = 0.0008
 BRAKE_LIGHT_MPS2 = -0.8
 EGO_SIZE_M = (4.6, 1.85)
+
+
+class Hindrance(NamedTuple):
+    """What a crossing puts in a driver's way: a stop line, or somebody to let in."""
+
+    gap_m: float  # from the front bumper
+    speed_mps: float
+    hardest_mps2: float  # the driver brakes no harder than this for it
+
 
 _STATIC = ("road", "lane", "log", "history")
 
@@ -175,7 +184,7 @@ class Driver(_Moving, IDMVehicle):  # type: ignore[misc]
         self.POLITENESS = float(rng.uniform(0.1, 0.5))
         self.LANE_CHANGE_DELAY = float(rng.uniform(1.5, 5.0))
         self.timer = float(rng.uniform(0.0, self.LANE_CHANGE_DELAY))
-        self.stop_in_m: float | None = None  # set by a junction that this driver must wait at
+        self.hindrance: Hindrance | None = None  # set by `yielding` each tick
 
     @property
     def braking(self) -> bool:
@@ -263,7 +272,7 @@ class Driver(_Moving, IDMVehicle):  # type: ignore[misc]
         return self.DISTANCE_WANTED + max(moving, 0.0)
 
     def act(self, action: Any = None) -> None:
-        """MOBIL for the lane, IDM for the speed; a stop line counts as a standing car."""
+        """MOBIL for the lane, IDM for the speed; a hindrance counts as a car ahead."""
         if self.crashed:
             self.action = {"steering": 0.0, "acceleration": -MAX_BRAKE_MPS2}
             return
@@ -275,9 +284,10 @@ class Driver(_Moving, IDMVehicle):  # type: ignore[misc]
         if self.lane_index != self.target_lane_index:
             front, _ = self.road.neighbour_vehicles(self, self.target_lane_index)
             push = min(push, self.acceleration(self, front))
-        if self.stop_in_m is not None:
-            wanted = self._wanted_gap(self.speed, 0.0) / max(self.stop_in_m, 0.1)
-            push = min(push, self.COMFORT_ACC_MAX * (1.0 - wanted**2))
+        if self.hindrance is not None:
+            gap_m, speed, hardest = self.hindrance
+            wanted = self._wanted_gap(self.speed, speed) / max(gap_m, 0.1)
+            push = min(push, max(self.COMFORT_ACC_MAX * (1.0 - wanted**2), -hardest))
         self.action = {
             "steering": steering,
             "acceleration": min(max(push, -self.ACC_MAX), self.ACC_MAX),

@@ -1,7 +1,9 @@
-"""Who waits at a crossing: a stop line in front of every driver whose way is not free.
+"""Who waits at a crossing, and who lets whom in where two lanes become one.
 
-The order is: who is in it or can't stop any more, then the ego (others are polite to it, as lane and lead
-say nothing of cross traffic), then the right of way, then who is nearer.
+At a crossing there is a stop line in front of every driver whose way is not free. The order is: who is in
+it or can't stop any more, then the ego (others are polite to it, as lane and lead say nothing of cross
+traffic), then the right of way, then who is nearer. Where lanes become one, each driver keeps its
+distance from whoever is next before it in the other lane, as if they were in one lane already.
 """
 
 from __future__ import annotations
@@ -10,14 +12,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.truth.layout import Crossing, LaneIndex
+from simulator.truth.vehicle import MAX_BRAKE_MPS2, Hindrance
 
 if TYPE_CHECKING:
     from simulator.truth.traffic import TrafficRoad
 
 HORIZON_M = 90.0
+ZIP_FROM_M = 200.0  # before the point where two lanes are one
+ZIP_CLOSE_M = 50.0  # from here on drivers brake as hard as they must
+EGO_AHEAD_M = 10.0  # who is less than this ahead of the ego lets it go first
 FIRM_BRAKE_MPS2 = 4.0
+ZIP_BRAKE_MPS2 = 1.8
 LINE_MARGIN_M = 0.5
 _LANES_AHEAD = 4
+
+_Path = tuple[Any, list[tuple[LaneIndex, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,16 @@ class _Approach:
 
 
 def hold_back(road: TrafficRoad) -> None:
-    """Set `stop_in_m` of every driver that has to wait, and clear it for the others."""
+    """Set the hindrance of every driver that has one, and clear it for the others."""
     for driver in road.drivers:
-        driver.stop_in_m = None
+        driver.hindrance = None
     if not road.layout.crossings:
         return
     paths = [(vehicle, _path(road, vehicle)) for vehicle in road.vehicles]
     for crossing in road.layout.crossings:
+        if crossing.zips:
+            _zip(road, paths, crossing)
+            continue
         found = (_approach(road, vehicle, path, crossing) for vehicle, path in paths)
         first_come = sorted((a for a in found if a is not None), key=lambda a: a.order)
         going: list[_Approach] = []
@@ -49,10 +61,31 @@ def hold_back(road: TrafficRoad) -> None:
             is_ego = one.vehicle is road.ego
             if one.can_stop and not is_ego and any(_blocks(g, one, crossing) for g in going):
                 stop_m = max(one.line_m - LINE_MARGIN_M, 0.1)
-                before = one.vehicle.stop_in_m
-                one.vehicle.stop_in_m = stop_m if before is None else min(before, stop_m)
+                before = one.vehicle.hindrance
+                if before is None or stop_m < before.gap_m:
+                    one.vehicle.hindrance = Hindrance(stop_m, 0.0, MAX_BRAKE_MPS2)
             else:
                 going.append(one)
+
+
+def _zip(road: TrafficRoad, paths: list[_Path], crossing: Crossing) -> None:
+    queue = []
+    for vehicle, path in paths:
+        for index, run_m in path:
+            if index in crossing.ways:
+                left_m = run_m + crossing.ways[index].clear_m
+                if 0.0 < left_m < ZIP_FROM_M:
+                    bonus = EGO_AHEAD_M if vehicle is road.ego else 0.0
+                    queue.append((left_m - bonus, left_m, index, vehicle))
+    queue.sort(key=lambda entry: entry[0])
+    for place, (_, left_m, index, vehicle) in enumerate(queue):
+        others = [entry for entry in queue[:place] if entry[2] != index]
+        if not others or vehicle is road.ego:
+            continue
+        _, ahead_left_m, _, ahead = others[-1]
+        gap_m = left_m - ahead_left_m - 0.5 * (vehicle.LENGTH + ahead.LENGTH)
+        hardest = MAX_BRAKE_MPS2 if left_m < ZIP_CLOSE_M else ZIP_BRAKE_MPS2
+        vehicle.hindrance = Hindrance(max(gap_m, 1.0), float(ahead.speed), hardest)
 
 
 def _path(road: TrafficRoad, vehicle: Any) -> list[tuple[LaneIndex, float]]:
