@@ -27,6 +27,17 @@ def load(name: str) -> Scenario:
     return parse(path.read_text(encoding="utf-8"), path.name)
 
 
+def check(name: str | None = None) -> dict[str, ScenarioError]:
+    """What is wrong with one scenario or the whole catalogue: by name, empty when all is well."""
+    problems = {}
+    for each in names() if name is None else [name]:
+        try:
+            load(each)
+        except ScenarioError as error:
+            problems[each] = error
+    return problems
+
+
 def parse(text: str, source: str) -> Scenario:
     """A scenario from YAML text; `source` is named in errors."""
     try:

@@ -25,6 +25,7 @@ SPAWN_AHEAD_M = (115.0, 175.0)
 SPAWN_BEHIND_M = (45.0, 80.0)
 GONE_AHEAD_M = 190.0
 GONE_BEHIND_M = 100.0
+RESPAWN_CHANCE = 0.5  # per tick while somebody is missing
 _NODE_EVERY_M = 6.0
 
 
@@ -185,7 +186,7 @@ class Spawner:
             if not gone or driver.is_scripted:
                 staying.append(driver)
         self.road.vehicles = staying
-        if len(staying) - 1 < self.cars and self.road.np_random.random() < 0.25:
+        if len(staying) - 1 < self.cars and self.road.np_random.random() < RESPAWN_CHANCE:
             distances, ahead = self._distances(), self._ahead()
             near, far = SPAWN_AHEAD_M
             in_front = ahead & (distances > near) & (distances < far)
