@@ -19,11 +19,13 @@ from simulator.recording.contexts import record_contexts
 
 def collect(
     set_name: Annotated[str, typer.Option("--set", help="Name of the set.")] = "town",
-    episodes: Annotated[int, typer.Option(help="Episodes of 20 to 40 s; raise to extend.")] = 400,
+    episodes: Annotated[int, typer.Option(help="How many; raise it to extend a set.")] = 400,
     seed: Annotated[int, typer.Option(help="Decides everything in the set.")] = 0,
     scenario: Annotated[str, typer.Option(help='Catalogue name, or "random".')] = "random",
     mix: Annotated[str, typer.Option(help="Drivers, e.g. expert=2,crasher=1.")] = "",
     classes: Annotated[bool, typer.Option(help="Record class masks too.")] = True,
+    least_s: Annotated[float, typer.Option(help="Shortest planned episode, s.")] = 20.0,
+    most_s: Annotated[float, typer.Option(help="Longest episode, s.")] = 40.0,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one a core.")] = 0,
     output: Annotated[Path, typer.Option(help="Where recordings live.")] = Path("data/recordings"),
     contexts: Annotated[
@@ -42,7 +44,13 @@ def collect(
         print(f"{written} starts of dreams in {contexts_root}")
         return
     config = CollectConfig(
-        episodes=episodes, seed=seed, scenario=scenario, mix=parse_mix(mix), classes=classes
+        episodes=episodes,
+        seed=seed,
+        scenario=scenario,
+        mix=parse_mix(mix),
+        least_s=least_s,
+        most_s=most_s,
+        classes=classes,
     )
     _run(config, output / set_name, workers or None)
 
