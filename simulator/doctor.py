@@ -159,7 +159,7 @@ def check_disk() -> str:
 
 
 def check_models() -> str:
-    """The shipped models are there and load: shapes, version and hashes are verified."""
+    """The shipped models load (version, hash and shapes are verified) and dreams can start."""
     from simulator.assets import assets_dir, model_dir, model_names
     from world_model import checkpoint
 
@@ -168,7 +168,10 @@ def check_models() -> str:
         raise Problem(f"no model in {assets_dir() / 'models'}")
     for name in names:
         checkpoint.load(model_dir(name))
-    return ", ".join(names)
+    starts = sum(1 for _ in (assets_dir() / "contexts").glob("*/*/*/meta.json"))
+    if not starts:
+        raise Problem(f"no recorded start of a dream in {assets_dir() / 'contexts'}")
+    return f"{', '.join(names)}; {starts} recorded starts"
 
 
 CHECKS = (

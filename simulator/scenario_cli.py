@@ -12,7 +12,12 @@ from rich.table import Table
 import scenarios
 from scenarios import Scenario, ScenarioError
 
-app = typer.Typer(no_args_is_help=True, help="List, show and check what is driven.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, show and check what is driven.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 Name = Annotated[str, typer.Argument(help="name in the catalogue, or path to a YAML file")]
 OptionalName = Annotated[

@@ -11,7 +11,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Train a tokenizer or a world model.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Train a tokenizer or a world model.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value overrides of simulator/conf/train_*.yaml")

@@ -82,3 +82,19 @@ def test_the_shipped_configs_compose():
     assert compose(DemoConfig, "demo") == DemoConfig()
     assert compose(BenchConfig, "bench") == BenchConfig()
     assert compose(BenchConfig, "bench", ["profile=quick"]).dream_steps < BenchConfig().dream_steps
+
+
+def test_the_training_configs_compose():
+    from world_model.training.tokenizer import TokenizerTraining
+    from world_model.training.world import WorldTraining
+
+    assert (
+        compose(
+            TokenizerTraining, "train_tokenizer", ["loop.learning_rate=1e-5"]
+        ).loop.learning_rate
+        == 1e-5
+    )
+    assert (
+        compose(WorldTraining, "train_world", ["loop.learning_rate=1e-5"]).loop.learning_rate
+        == 1e-5
+    )

@@ -79,6 +79,20 @@ def test_missing_assets_are_a_problem_that_names_the_place(monkeypatch, tmp_path
         doctor.check_models()
 
 
+def test_a_foreign_model_is_a_finding(monkeypatch, tmp_path):
+    folder = tmp_path / "models" / "odd"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"format": "onnx"}')
+    monkeypatch.setenv("DREAMLANE_ASSETS", str(tmp_path))
+    found = examine(Check("models", doctor.check_models, "restore them"))
+    assert found.status == "FAIL"
+    assert "dreamlane.checkpoint" in found.detail
+
+
+def test_the_shipped_models_and_starts_are_whole(town):
+    assert town in doctor.check_models()
+
+
 @pytest.mark.parametrize(("needed", "exits"), [(True, True), (False, False)])
 def test_the_exit_code_says_whether_something_needed_fails(monkeypatch, capsys, needed, exits):
     checks = (Check("fine", work, "-"), Check("wheels", complain, "buy [some]", needed))
