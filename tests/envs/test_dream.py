@@ -238,6 +238,7 @@ def test_wrong_arguments_and_options_are_named(make_dream, tmp_path):
 
 def test_an_unknown_model_names_the_shipped_ones(tmp_path, monkeypatch):
     (tmp_path / "models" / "venus").mkdir(parents=True)
+    (tmp_path / "models" / "venus" / "config.json").touch()
     monkeypatch.setenv("DREAMLANE_ASSETS", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"no world model 'mars'.*Present: venus"):
+    with pytest.raises(FileNotFoundError, match=r"no world model 'mars'.*present: venus"):
         gymnasium.make("dreamlane/Dream-v0", world_model="mars")

@@ -1,0 +1,126 @@
+"""The dream on the real engine: an untrained checkpoint, real recorded starts, real drawing."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+import simulator  # noqa: F401  (registers the environments)
+from simulator.recording.contexts import record_contexts
+from world_model import checkpoint
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.families.var import Var, VarConfig
+from world_model.tokenizer.model import Tokenizer
+
+STRAIGHT = np.zeros(2, np.float32)
+LEFT = np.array([0.7, 0.2], np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Equal thread counts in this and the spawned process, so that sums round equally."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `make` needs to dream with a small untrained model. Events are improbable at 0.999."""
+    folder = tmp_path_factory.mktemp("dream")
+    torch.manual_seed(0)
+    config = checkpoint.ModelConfig(
+        name="untrained", world=VarConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS)
+    )
+    world = Var(config.world, config.tokenizer.quantizer)
+    checkpoint.save(folder / "untrained", config, Tokenizer(config.tokenizer), world)
+    for _ in record_contexts(folder / "contexts", names=["calm_cruise"], count=2):
+        pass
+    return {
+        "world_model": folder / "untrained",
+        "contexts": folder / "contexts",
+        "event_threshold": 0.999,
+    }
+
+
+def drive(env, seed: int, steps: int = 4) -> list[str]:
+    _, info = env.reset(seed=seed)
+    return [info["frame_hash"], *(env.step(LEFT)[4]["frame_hash"] for _ in range(steps))]
+
+
+def drive_elsewhere(arguments: dict[str, Any], seed: int) -> list[str]:
+    """Runs in a spawned process."""
+    torch.set_num_threads(1)
+    return drive(gymnasium.make("simulator:dreamlane/Dream-v0", **arguments), seed)
+
+
+@pytest.mark.parametrize("obs", ["camera", "dict", "latent"])
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_both_checkers_accept_it(arguments, obs):
+    env = gymnasium.make("dreamlane/Dream-v0", obs=obs, render_mode="rgb_array", **arguments)
+    check_env(env.unwrapped)
+    check_env_sb3(env.unwrapped)
+
+
+def test_spawned_processes_dream_the_same(arguments):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        there = pool.apply(drive_elsewhere, (arguments, 5))
+    here = drive(gymnasium.make("dreamlane/Dream-v0", **arguments), 5)
+    assert there == here
+    assert len(set(here)) == len(here)
+
+
+def test_the_shown_start_is_the_recording_s_last_frame(arguments):
+    from simulator.recording.episode import read_episode
+
+    env = gymnasium.make("dreamlane/Dream-v0", **arguments)
+    frame, info = env.reset(seed=0, options={"context": 1})
+    recorded = read_episode(Path(arguments["contexts"]) / "calm_cruise" / "1")
+    np.testing.assert_array_equal(frame, recorded.frames()[-1])
+    assert info["speed_mps"] == pytest.approx(recorded.steps["speed_mps"][-1])
+    assert info["speed_limit_mps"] == pytest.approx(recorded.steps["speed_limit_mps"][-1])
+
+
+def test_a_restored_dream_goes_on_bit_by_bit(arguments):
+    env = gymnasium.make("dreamlane/Dream-v0", **arguments)
+    drive(env, 1)
+    state = env.unwrapped.save_state()
+    future = [env.step(STRAIGHT) for _ in range(3)]
+    drive(env, 2)
+    env.unwrapped.restore_state(type(state).from_bytes(state.to_bytes()))
+    for was in future:
+        now = env.step(STRAIGHT)
+        np.testing.assert_array_equal(now[0], was[0])
+        assert now[1:] == was[1:]
+
+
+def test_a_batch_dreams_what_single_environments_dream(arguments):
+    """Sums in a batch may round differently, so a rare token may differ: not every pixel is equal."""
+    envs = gymnasium.make_vec("dreamlane/Dream-v0", num_envs=2, **arguments)
+    envs.reset(seed=3)
+    batched, _, _, _, infos = envs.step(np.stack([LEFT, STRAIGHT]))
+    for slot, action in enumerate([LEFT, STRAIGHT]):
+        env = gymnasium.make("dreamlane/Dream-v0", **arguments)
+        env.reset(seed=3 + slot)
+        alone, _, _, _, info = env.step(action)
+        difference = np.abs(batched[slot].astype(int) - alone).mean()
+        assert difference < 2.0
+        assert infos["speed_mps"][slot] == pytest.approx(info["speed_mps"], abs=0.5)
+
+
+def test_latent_dreams_follow_the_same_tokens_as_drawn_ones(arguments):
+    drawn = gymnasium.make("dreamlane/Dream-v0", **arguments)
+    latent = gymnasium.make("dreamlane/Dream-v0", obs="latent", **arguments)
+    drive(drawn, 4)
+    drive(latent, 4)
+    assert drawn.step(LEFT)[4]["speed_mps"] == latent.step(LEFT)[4]["speed_mps"]
+    assert latent.step(LEFT)[0].shape == latent.observation_space.shape
