@@ -14,7 +14,7 @@ from rich.table import Table
 
 from simulator.recording.collect import DEFAULT_MIX, CollectConfig, Outcome
 from simulator.recording.collect import collect as collect_set
-from simulator.recording.contexts import record_contexts
+from simulator.recording.contexts import cut_contexts, record_contexts
 
 
 def collect(
@@ -31,14 +31,22 @@ def collect(
     contexts: Annotated[
         bool, typer.Option("--contexts", help="Record the starts of dreams instead.")
     ] = False,
+    contexts_from: Annotated[
+        Path | None, typer.Option(help="Cut starts out of these recordings instead of driving.")
+    ] = None,
     contexts_root: Annotated[Path, typer.Option(help="Where they go.")] = Path(
         "assets/contexts/town"
     ),
 ) -> None:
     """Record drives in the reference world. Ctrl-C is safe: run again to go on."""
-    if contexts:
+    if contexts or contexts_from:
         written = 0
-        for path in record_contexts(contexts_root):
+        paths = (
+            cut_contexts(contexts_from, contexts_root)
+            if contexts_from
+            else record_contexts(contexts_root)
+        )
+        for path in paths:
             written += 1
             print(path)
         print(f"{written} starts of dreams in {contexts_root}")

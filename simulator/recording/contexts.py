@@ -1,16 +1,24 @@
-"""Records the short starts from which dreams begin: eight frames of every catalogue scenario."""
+"""The short starts from which dreams begin: eight frames, driven afresh or cut out of recordings."""
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 import scenarios
 from agents.lane_keeper import LaneKeeper
 from simulator.ego import DT_S
 from simulator.recording.collect import ENV_ID, make_env
-from simulator.recording.episode import EpisodeWriter
+from simulator.recording.episode import (
+    STATE_COLUMNS,
+    EpisodeWriter,
+    RecordingError,
+    iterate_episodes,
+)
 
 CONTEXT_FRAMES = 8
 LEAD_IN_TICKS = 30
@@ -67,3 +75,48 @@ def record_contexts(
                 yield path
     finally:
         env.close()
+
+
+def cut_contexts(
+    recordings: Path, root: Path, name: str = "recorded_drive", count: int = 6, split: str = "val"
+) -> Iterator[Path]:
+    """Write `root/<name>/<k>/` from recorded drives, evenly spread over a split; yield each path.
+
+    For worlds that can't be driven afresh, such as real roads. Frames are encoded a second time.
+
+    Raises:
+        RecordingError: the split has too few frames.
+    """
+    episodes = [e for e in iterate_episodes(recordings) if e.meta["split"] == split]
+    starts = [
+        (episode, first)
+        for episode in episodes
+        for first in range(0, len(episode) - CONTEXT_FRAMES + 1, CONTEXT_FRAMES)
+    ]
+    if len(starts) < count:
+        raise RecordingError(
+            f"{recordings} has {len(starts)} places for a start in split {split!r}, {count} wanted; "
+            "import or record more"
+        )
+    for k, chosen in enumerate(np.linspace(0, len(starts) - 1, count).round().astype(int)):
+        episode, first = starts[chosen]
+        path = root / name / str(k)
+        shutil.rmtree(path, ignore_errors=True)
+        kept = {
+            key: value
+            for key, value in episode.meta.items()
+            if key not in ("frames", "frame_shape", "absent", "files")
+        }
+        frames = episode.frames()[first : first + CONTEXT_FRAMES]
+        with EpisodeWriter(path, {**kept, "cut_from": [episode.path.name, first]}) as writer:
+            for row, frame in enumerate(frames, first):
+                last = row == first + CONTEXT_FRAMES - 1
+                state = {name: float(episode.steps[name][row]) for name in STATE_COLUMNS}
+                writer.add(
+                    frame,
+                    None if last else episode.actions[row],
+                    state={key: v for key, v in state.items() if not math.isnan(v)},
+                    time_s=float(episode.steps["time_s"][row]),
+                    truncated=last,
+                )
+        yield path

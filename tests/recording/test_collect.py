@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from bar_drives import bar_position, write_drive
 
 from simulator.recording.collect import (
     AFTERMATH_TICKS,
@@ -26,7 +27,7 @@ from simulator.recording.collect import (
     record,
 )
 from simulator.recording.collect_cli import parse_mix
-from simulator.recording.contexts import record_contexts
+from simulator.recording.contexts import cut_contexts, record_contexts
 from simulator.recording.episode import RecordingError, episode_paths, read_episode
 
 SHORT = CollectConfig(episodes=3, seed=5, least_s=1.0, most_s=1.5, scenario="calm_cruise")
@@ -172,3 +173,19 @@ def test_contexts_are_eight_settled_frames(env: gymnasium.Env[Any, Any], tmp_pat
     assert (
         read_episode(again[0]).steps["frame_hash"].tolist() == episode.steps["frame_hash"].tolist()
     )
+
+
+def test_starts_are_cut_out_of_held_out_recordings(tmp_path: Path) -> None:
+    write_drive(tmp_path / "set" / "0", [0.25] * 30)
+    held_out = write_drive(tmp_path / "set" / "1", [0.25] * 30, split="val")
+    paths = list(cut_contexts(tmp_path / "set", tmp_path / "starts", count=2))
+    first, last = (read_episode(path) for path in paths)
+    assert first.meta["cut_from"] == [held_out.name, 0]
+    assert len(last) == 8
+    row = last.meta["cut_from"][1]
+    np.testing.assert_allclose(last.steps["speed_mps"], 10.0 + row + np.arange(8))
+    assert "lane_offset_m" in last.meta["absent"]
+    positions = [bar_position(frame) for frame in last.iterate_frames()]
+    assert np.diff(positions).tolist() == [1] * 7
+    with pytest.raises(RecordingError, match="places for a start"):
+        list(cut_contexts(tmp_path / "set", tmp_path / "starts", count=9))
