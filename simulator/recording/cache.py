@@ -176,6 +176,7 @@ def _write_shard(
     total = sum(meta["frames"] for _, meta, _ in batch)
     has_classes = "classes.npz" in batch[0][1]["files"]
     columns: dict[str, list[NDArray[Any]]] = {}
+    (cache_dir / f"{name}.classes.npy").unlink(missing_ok=True)  # left by an interrupted build
     try:
         frames = open_memmap(
             cache_dir / f"{name}.frames.npy", "w+", np.uint8, (total, *FRAME_SHAPE)
