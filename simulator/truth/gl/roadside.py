@@ -143,7 +143,7 @@ class Roadside:
     def __init__(self, context: moderngl.Context) -> None:
         def layer(
             shaders: tuple[str, str], fixed: tuple[np.ndarray, str, str, str | None],
-            instances: tuple, pixel_class: PixelClass, mode: int = moderngl.TRIANGLE_STRIP,
+            instances: tuple[object, ...], pixel_class: PixelClass, mode: int = moderngl.TRIANGLE_STRIP,
         ) -> Layer:  # fmt: skip
             vertices, formats, *names = fixed
             content = [

@@ -34,20 +34,26 @@ def _fractal_noise(
         margin = int(2 * scale)
         total += amplitude * large[margin : margin + NOISE_PX, margin : margin + NOISE_PX]
         amplitude *= persistence
-    return (total - total.mean()) / total.std()
+    total -= total.mean()
+    total /= total.std()
+    return total
 
 
 def _bytes(image: NDArray[np.floating]) -> NDArray[np.uint8]:
-    return np.clip(image, 0, 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(image, 0, 255).astype(np.uint8)
+    return levels
 
 
 @lru_cache(maxsize=1)
 def noise() -> NDArray[np.uint8]:
     """(512, 512, 4): four unrelated noises, from broad (r, b) to fine (g, a)."""
-    parts = ((40, 1, 7, 4, 0.8), (45, 2, 8, 16, 0.9), (40, 3, 5, 4, 0.6), (40, 4, 7, 32, 1.0))
-    return _bytes(
-        np.stack([128 + gain * _fractal_noise(*settings) for gain, *settings in parts], axis=2)
+    parts = (
+        40 * _fractal_noise(1, octaves=7, coarsest=4, persistence=0.8),
+        45 * _fractal_noise(2, octaves=8, coarsest=16, persistence=0.9),
+        40 * _fractal_noise(3, octaves=5, coarsest=4, persistence=0.6),
+        40 * _fractal_noise(4, octaves=7, coarsest=32, persistence=1.0),
     )
+    return _bytes(128 + np.stack(parts, axis=2))
 
 
 @lru_cache(maxsize=1)
