@@ -121,26 +121,31 @@ class Camera:
         self._check_open()
         _check_scene(scene)
         look = look_of(scene)
-        self._look_block.write(look.packed())
-        self._variant = look.weather.variant
-        self._road.load(scene.lanes)
+        with self._context:  # several cameras may live in one process
+            self._look_block.write(look.packed())
+            self._road.load(scene.lanes)
         self._roadside.load(scene.scenery, scene.hills)
+        self._variant = look.weather.variant
         self._scene = scene
 
     def render(self, view: View) -> NDArray[np.uint8]:
         """The picture at `view`: (height, width, 3) RGB, a fresh array."""
         frame, scene = self._begin(view)
-        self._draw(frame, scene, view, self._variant, self._picture)
-        self._picture.read_into(self._pixels, components=4)
+        with self._context:
+            self._draw(frame, scene, view, self._variant, self._picture)
+            self._picture.read_into(self._pixels, components=4)
         # At 1.5x, linear weights (3/4, 1/4) are close to area weights (2/3, 1/3) and much faster.
-        small = cv2.resize(self._pixels, (self.config.width_px, self.config.height_px))
+        method = cv2.INTER_LINEAR if self.config.supersampling <= 2.0 else cv2.INTER_AREA
+        size = (self.config.width_px, self.config.height_px)
+        small = cv2.resize(self._pixels, size, interpolation=method)
         return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGBA2RGB), np.uint8)
 
     def classes(self, view: View) -> NDArray[np.uint8]:
         """What each pixel of the picture at `view` shows: (height, width) of `PixelClass`."""
         frame, scene = self._begin(view)
-        self._draw(frame, scene, view, self._variant | {"CLASSES"}, self._classes)
-        raw = self._classes.read(components=1, alignment=1)
+        with self._context:
+            self._draw(frame, scene, view, self._variant | {"CLASSES"}, self._classes)
+            raw = self._classes.read(components=1, alignment=1)
         mask = np.frombuffer(raw, np.uint8).reshape(self.config.height_px, self.config.width_px)
         return mask.copy()
 
@@ -153,14 +158,15 @@ class Camera:
         if self._closed:
             return
         self._closed = True
-        for part in (self._backdrop, self._road, self._roadside, self._vehicles):
-            part.release()
-        for texture in self._textures.values():
-            texture.release()
-        for framebuffer in (self._picture, self._classes):
-            framebuffer.release()
-        self._frame_block.release()
-        self._look_block.release()
+        with self._context:
+            for part in (self._backdrop, self._road, self._roadside, self._vehicles):
+                part.release()
+            for texture in self._textures.values():
+                texture.release()
+            for framebuffer in (self._picture, self._classes):
+                framebuffer.release()
+            self._frame_block.release()
+            self._look_block.release()
         self._context.release()
 
     def _begin(self, view: View) -> tuple[Frame, Scene]:
@@ -215,7 +221,7 @@ class Camera:
         self._roadside.draw(frame, variant)
         self._road.draw_surface(frame, variant)
         self._backdrop.draw_ground(variant)
-        self._backdrop.draw_far(variant)
+        self._backdrop.draw_far(frame, variant)
         target.depth_mask = False
         if not classes:
             context.enable(moderngl.BLEND)

@@ -7,7 +7,10 @@ import numpy as np
 
 from simulator.truth.scene import PixelClass
 
-from .layer import Layer, Variant, floats
+from .layer import Frame, Layer, Variant, floats
+
+RING_STEPS = 360
+"""Vertices of the far hills around the horizon."""
 
 _GROUND_VERTEX = """
 in vec2 polar;
@@ -84,14 +87,15 @@ void main() {
     float elevation = max(v.z, 0.0);
     // A cloud deck seen from below: no angle of azimuth, hence no seam.
     vec2 deck = v.xy / (elevation + 0.16) + 7.0 * offset.zw;
-    float cover = texture(clouds, 0.07 * deck).r;
+    float puffs = texture(clouds, 0.07 * deck).r, cover = puffs;
     cover = smoothstep(0.62 - 0.35 * zenith.a, 0.82 - 0.20 * zenith.a, cover)
         * smoothstep(0.0, 0.16, elevation);
     float facing = max(dot(v, sun_direction.xyz), 0.0);
     float f4 = facing * facing * facing * facing, f12 = f4 * f4 * f4;
     float disc = f12 * f12;  // on to the 384th power by squaring
     disc *= disc; disc *= disc; disc *= disc; disc *= disc;
-    vec3 cloud = mix(haze.rgb, vec3(1.0), 0.55) * (sun_colour.rgb + ambient.rgb) * (0.60 - 0.08 * cover);
+    vec3 cloud = mix(haze.rgb, vec3(1.0), 0.55) * (sun_colour.rgb + ambient.rgb);
+    cloud = mix(haze.rgb, cloud * (0.78 - 0.10 * cover - 0.22 * puffs), exp(-30.0 * haze.a));
     vec3 colour = mix(sky_gradient(elevation), cloud, 0.85 * cover);
     colour += sun_colour.rgb * (1.5 * disc + 0.18 * f12) * (1.0 - 0.8 * cover);
     EMIT(colour, 1.0);
@@ -108,7 +112,7 @@ def _ground_fan() -> tuple[np.ndarray, np.ndarray]:
             [460.0, 540.0, 700.0, 1000.0, 1400.0],
         ]
     )
-    angles = np.radians(np.linspace(-52.0, 52.0, 17))
+    angles = np.radians(np.linspace(-50.0, 50.0, 15))
     fan = np.stack(
         [np.outer(rings, np.cos(angles)), np.outer(rings, np.sin(angles))], axis=2
     ).reshape(-1, 2)
@@ -119,17 +123,16 @@ def _ground_fan() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hill_ring() -> np.ndarray:
-    """Two bands of triangles around the horizon: (vertices, 4)."""
-    angles = np.linspace(0.0, 2 * np.pi, 361)
-    direction = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    direction[-1] = direction[0]
-    bands = []
-    for layer in (1.0, 0.0):
-        foot = np.column_stack([direction, np.full(361, layer), np.zeros(361)])
-        crest = np.column_stack([direction, np.full(361, layer), np.ones(361)])
-        a, b, c, d = foot[:-1], foot[1:], crest[:-1], crest[1:]
-        bands.append(np.stack([a, b, c, c, b, d], axis=1).reshape(-1, 4))
-    return np.concatenate(bands)
+    """(2, steps, 2, 4): for the far and the near layer a triangle strip twice around the horizon,
+
+    so that any view is one stretch of it.
+    """
+    angles = np.arange(2 * RING_STEPS + 1) * (2 * np.pi / RING_STEPS)
+    ring = np.zeros((2, len(angles), 2, 4))
+    ring[..., 0], ring[..., 1] = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    ring[1, ..., 2] = 1.0
+    ring[..., 1, 3] = 1.0
+    return ring
 
 
 class Backdrop:
@@ -151,6 +154,7 @@ class Backdrop:
             _HILLS,
             [(context.buffer(floats(_hill_ring())), "4f", "ring")],
             PixelClass.GROUND,
+            moderngl.TRIANGLE_STRIP,
         )
         tangents = f"const vec2 half_angles = vec2({half_angles[0]}, {half_angles[1]});"
         corners = np.array([-1.0, -1.0, 3.0, -1.0, -1.0, 3.0])
@@ -166,9 +170,15 @@ class Backdrop:
         """Grass, to be drawn after the asphalt that hides much of it."""
         self._ground.draw(variant)
 
-    def draw_far(self, variant: Variant) -> None:
+    def draw_far(self, frame: Frame, variant: Variant) -> None:
         """Hills and sky, last of all opaque things."""
-        self._hills.draw(variant)
+        heading = np.arctan2(frame.forward[1], frame.forward[0]) / (2 * np.pi)
+        half_view = np.arctan(frame.half_width) / (2 * np.pi)
+        first = int(np.floor((heading - half_view) % 1.0 * RING_STEPS))
+        steps = int(np.ceil(2 * half_view * RING_STEPS)) + 2
+        for layer in (1, 0):  # the near one hides much of the far one
+            start = layer * (2 * RING_STEPS + 1) + first
+            self._hills.draw(variant, first=2 * start, vertices=2 * steps)
         if "CLASSES" not in variant:
             self._sky.draw(variant)
 

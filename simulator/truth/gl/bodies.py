@@ -6,6 +6,7 @@ A vehicle points along +x, its wheels stand on z = 0 and its origin is the middl
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -41,7 +42,9 @@ class _Mesh:
     def __init__(self) -> None:
         self.rows: list[list[float]] = []
 
-    def face(self, corners: list[tuple[float, ...]], colour: Colour, material: Material) -> None:
+    def face(
+        self, corners: Sequence[tuple[float, ...]], colour: Colour, material: Material
+    ) -> None:
         """A convex polygon; its normal follows the right-hand rule."""
         points = np.array(corners)
         normal = np.cross(points[1] - points[0], points[2] - points[0])
@@ -195,13 +198,15 @@ def _truck(mesh: _Mesh) -> None:
 
 
 @lru_cache(maxsize=1)
-def meshes() -> dict[Body, NDArray[np.float32]]:
-    """(vertices, 10) for each body: position, normal, colour, material."""
+def meshes() -> dict[Body, tuple[NDArray[np.float32], NDArray[np.int32]]]:
+    """For each body (vertices, 10), position, normal, colour, material, and triangle indices."""
     built = {}
     for body, build in ((Body.CAR, _car), (Body.VAN, _van), (Body.TRUCK, _truck)):
         mesh = _Mesh()
         build(mesh)
-        built[body] = np.array(mesh.rows, np.float32)
+        rows = np.array(mesh.rows, np.float32)
+        vertices, index = np.unique(rows, axis=0, return_inverse=True)
+        built[body] = (vertices, index.ravel().astype(np.int32))
     return built
 
 

@@ -130,13 +130,17 @@ class Layer:
         self._pixel_class = pixel_class
         self._arrays: dict[Variant, tuple[moderngl.Program, moderngl.VertexArray]] = {}
 
-    def draw(self, variant: Variant, instances: int = 1, vertices: int = -1) -> None:
-        """Draw all vertices, or the first `vertices`, `instances` times; nothing if either is 0."""
+    def draw(
+        self, variant: Variant, instances: int = 1, vertices: int = -1, first: int = 0
+    ) -> None:
+        """Draw all vertices, or `vertices` from `first` on, `instances` times."""
         if instances == 0 or vertices == 0:
             return
+        variant = self._relevant(variant)
         if variant not in self._arrays:
             self._arrays[variant] = self._compile(variant)
-        self._arrays[variant][1].render(self._mode, vertices=vertices, instances=instances)
+        array = self._arrays[variant][1]
+        array.render(self._mode, vertices=vertices, first=first, instances=instances)
 
     def replace(self, content: Sequence[tuple[Any, ...]], index: moderngl.Buffer | None) -> None:
         """Point the compiled shaders at other buffers; the old buffers are released."""
@@ -163,6 +167,12 @@ class Layer:
         if self._index is not None:
             self._index.release()
 
+    def _relevant(self, variant: Variant) -> Variant:
+        """Without the switches that change nothing here: compiling takes tens of milliseconds."""
+        if "CLASSES" in variant:
+            return variant & {"CLASSES"}
+        return variant if "WET" in self._fragment else variant - {"WET"}
+
     def _array(self, program: moderngl.Program) -> moderngl.VertexArray:
         # Variants may leave attributes unused, and the compiler then drops them.
         content = []
@@ -185,10 +195,14 @@ class Layer:
         program = self._context.program(head + self._vertex, head + emit + self._fragment)
         for block, binding in (("Frame", FRAME_BINDING), ("Look", LOOK_BINDING)):
             if block in program:
-                program[block].binding = binding
+                member = program[block]
+                assert isinstance(member, moderngl.UniformBlock)
+                member.binding = binding
         for sampler, unit in TEXTURE_UNITS.items():
             if sampler in program:
-                program[sampler].value = unit
+                uniform = program[sampler]
+                assert isinstance(uniform, moderngl.Uniform)
+                uniform.value = unit
         return program, self._array(program)
 
 

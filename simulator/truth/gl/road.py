@@ -55,7 +55,7 @@ void main() {
     vec3 ray = here() - eye.xyz;
     float grazing = 1.0 + ray.z / length(ray);
     float puddle = smoothstep(0.52, 0.62, broad.g * 0.75 + fine.g * 0.25);
-    float mirror = (0.06 + 0.80 * pow(grazing, 5.0)) * (0.45 + 0.55 * puddle);
+    float mirror = (0.08 + 0.85 * pow(grazing, 4.0)) * (0.40 + 0.60 * puddle);
     colour = mix(colour * mix(0.62, 0.42, puddle), sky_gradient(1.0 - grazing), mirror);
 #endif
     EMIT(mix(haze.rgb, colour, clear), 1.0);
@@ -131,6 +131,9 @@ void main() {
 #endif
 #ifdef WET
     worn *= 0.75;
+#endif
+#ifdef CLASSES
+    worn = 1.0;
 #endif
     EMIT(mix(haze.rgb, colour, clear), cover * worn);
 }

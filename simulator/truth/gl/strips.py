@@ -133,15 +133,16 @@ def _uncovered(
         near = ((other.points_xy_m > low) & (other.points_xy_m < high)).all(axis=1)
         if other is lane or not near.any():
             continue
-        away = probes[:, :, None, :2] - other.points_xy_m[None, None]
+        points, heading = other.points_xy_m[near], other.heading_rad[near]
+        away = probes[:, :, None, :2] - points[None, None]
         nearest = np.argmin((away**2).sum(axis=3), axis=2)
         offset = np.take_along_axis(away, nearest[:, :, None, None], axis=2)[:, :, 0]
-        ahead = np.stack([np.cos(other.heading_rad), np.sin(other.heading_rad)], axis=1)[nearest]
+        ahead = np.stack([np.cos(heading), np.sin(heading)], axis=1)[nearest]
         along = np.abs((offset * ahead).sum(axis=2))
         aside = np.abs(offset[..., 1] * ahead[..., 0] - offset[..., 0] * ahead[..., 1])
         hidden |= (along < 4.0) & (aside < other.width_m / 2 + ASPHALT_MARGIN_M)
-    kept = ~hidden.all(axis=1)
-    return [stretch for stretch, keep in zip(stretches, kept, strict=True) if keep]
+    kept = np.flatnonzero((~hidden).any(axis=1))
+    return [stretches[index] for index in kept]
 
 
 def wheel_tracks(lanes: tuple[LaneStrip, ...]) -> StripMesh:

@@ -109,19 +109,8 @@ class Vehicles:
 
         self._body_instances = {body: instanced(CAPACITY, 8) for body in Body}
         self._bodies = {
-            body: Layer(
-                context,
-                _BODY_VERTEX,
-                _BODY,
-                [
-                    (context.buffer(floats(meshes()[body])), "3f 3f 3f 1f",
-                     "corner", "face", "base", "material"),
-                    (self._body_instances[body], "4f 4f/i", "pose", "finish"),
-                ],
-                PixelClass.VEHICLE,
-            )
-            for body in Body
-        }  # fmt: skip
+            body: self._body(context, body, self._body_instances[body]) for body in Body
+        }
         self._shadow_instances = instanced(CAPACITY, 7)
         self._glow_instances = instanced(4 * CAPACITY, 7)
         self._shadows = self._sprites(context, _SHADOW_VERTEX, _SHADOW, self._shadow_instances,
@@ -129,6 +118,17 @@ class Vehicles:
         self._glow = self._sprites(context, _GLOW_VERTEX, _GLOW, self._glow_instances,
                                    "4f 3f/i", "lamp", "tint")  # fmt: skip
         self._shadow_count = self._glow_count = 0
+
+    @staticmethod
+    def _body(context: moderngl.Context, body: Body, instances: moderngl.Buffer) -> Layer:
+        vertices, index = meshes()[body]
+        names = ("corner", "face", "base", "material")
+        content = [
+            (context.buffer(floats(vertices)), "3f 3f 3f 1f", *names),
+            (instances, "4f 4f/i", "pose", "finish"),
+        ]
+        triangles = context.buffer(index.tobytes())
+        return Layer(context, _BODY_VERTEX, _BODY, content, PixelClass.VEHICLE, index=triangles)
 
     @staticmethod
     def _sprites(
@@ -198,7 +198,9 @@ class Vehicles:
             else:
                 continue
             # Never much smaller than a pixel, so that a far brake light still tells.
-            radius = max(0.6 if brakes or lamp is head else 0.3, (0.014 if brakes else 0.009) * range_m)
+            radius = max(
+                0.6 if brakes or lamp is head else 0.3, (0.014 if brakes else 0.009) * range_m
+            )
             strength = abs(towards) / range_m
             for side in (1.0, -1.0):
                 across = side * lamp[1]
