@@ -32,15 +32,15 @@ VAL_EVERY = 12
 """Every so many episodes are held out of training."""
 
 DEFAULT_MIX = {
-    "expert": 14.0,
-    "noisy_expert": 18.0,
+    "expert": 8.0,
+    "noisy_expert": 16.0,
     "off_centre": 14.0,
-    "lane_changer": 8.0,
     "stop_and_go": 12.0,
-    "swerver": 8.0,
-    "constant_steer": 8.0,
-    "random_smooth": 6.0,
-    "road_leaver": 7.0,
+    "constant_steer": 12.0,
+    "swerver": 10.0,
+    "lane_changer": 10.0,
+    "random_smooth": 8.0,
+    "road_leaver": 5.0,
     "crasher": 5.0,
 }
 """Share of the episodes each driver gets; docs/recordings.md says why."""
