@@ -17,26 +17,29 @@ _SHARES = (0.55, 0.3, 0.15)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a kind of road is dressed."""
+    """How a kind of road is dressed. Densities are tries a kilometre of each direction of travel:
+    what would stand on a road or in a house is left out."""
 
     trees_per_km: float
     houses_per_km: float
     setback_m: float  # of houses from the edge of the road
+    house_height_m: tuple[float, float] = (3.5, 8.0)
     tree_from_m: float = 3.5
     tree_scatter_m: float = 16.0
     posts_every_m: float = 0.0  # 0: none
 
 
+_HIGHWAY = Look(700, 13, 25.0, tree_from_m=7.0, tree_scatter_m=25.0, posts_every_m=50.0)
+
 LOOKS = {
     "rural": Look(420, 14, 12.0, posts_every_m=33.0),
-    "highway": Look(300, 5, 25.0, tree_from_m=8.0, tree_scatter_m=25.0, posts_every_m=50.0),
-    "merge": Look(300, 5, 25.0, tree_from_m=7.0, tree_scatter_m=25.0, posts_every_m=50.0),
-    "exit": Look(300, 5, 25.0, tree_from_m=7.0, tree_scatter_m=25.0, posts_every_m=50.0),
-    "roundabout": Look(260, 25, 9.0, posts_every_m=33.0),
-    "junction": Look(220, 35, 8.0),
-    "town": Look(110, 95, 3.0, tree_from_m=2.0, tree_scatter_m=9.0),
+    "highway": _HIGHWAY,
+    "merge": _HIGHWAY,
+    "exit": _HIGHWAY,
+    "roundabout": Look(180, 16, 9.0, posts_every_m=33.0),
+    "junction": Look(150, 28, 8.0, house_height_m=(3.5, 10.0)),
+    "town": Look(220, 190, 3.0, (5.0, 14.0), tree_from_m=2.0, tree_scatter_m=9.0),
 }
-
 
 _FAR_M = 12.0
 
@@ -75,18 +78,21 @@ def hills(rng: np.random.Generator, amplitude_m: float) -> Hills:
 def scenery(layout: Layout, kind: str, rng: np.random.Generator) -> Scenery:
     """Everything beside the road; nothing of it stands on any road."""
     look = LOOKS[kind]
-    lanes = [*layout.lanes.values(), *layout.surfaces]
-    surface = _Surface(lanes)
-    houses = _houses(lanes, surface, look, rng)
-    trees = _trees(lanes, surface, houses, look, rng)
-    return Scenery(trees, houses, _posts(list(layout.lanes.values()), surface, look))
+    lanes = list(layout.lanes.values())
+    surface = _Surface([*lanes, *layout.surfaces])
+    verges = layout.surfaces or lanes  # the outermost
+    road_km = sum(lane.length for index, lane in layout.lanes.items() if index[2] == 0) / 1000.0
+    houses = _houses(verges, surface, int(look.houses_per_km * road_km), look, rng)
+    trees = _trees(verges, surface, houses, int(look.trees_per_km * road_km), look, rng)
+    return Scenery(trees, houses, _posts(lanes, surface, look))
 
 
 def _beside(
-    lanes: list[CurveLane], count: int, away_m: Floats, rng: np.random.Generator
+    lanes: list[CurveLane], away_m: Floats, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """`count` random places beside random lanes: points (N, 2) and headings (N,)."""
+    """Random places beside random lanes, one for each distance: points (N, 2), headings (N,)."""
     lengths = np.array([lane.length for lane in lanes])
+    count = len(away_m)
     which = rng.choice(len(lanes), size=count, p=lengths / lengths.sum())
     share, side = rng.random(count), np.where(rng.random(count) < 0.5, -1.0, 1.0)
     points, headings = np.zeros((count, 2)), np.zeros(count)
@@ -99,13 +105,13 @@ def _beside(
 
 
 def _trees(
-    lanes: list[CurveLane], surface: _Surface, houses: Floats, look: Look, rng: np.random.Generator
-) -> Floats:
-    count = int(look.trees_per_km * _road_km(lanes))
-    away = look.tree_from_m + rng.exponential(look.tree_scatter_m, count)
-    points, _ = _beside(lanes, count, away, rng)
-    heights = rng.uniform(4.0, 9.5, count)
-    kinds = rng.integers(0, 4, count)
+    lanes: list[CurveLane], surface: _Surface, houses: Floats, tries: int, look: Look,
+    rng: np.random.Generator,
+) -> Floats:  # fmt: skip
+    away = look.tree_from_m + rng.exponential(look.tree_scatter_m, tries)
+    points, _ = _beside(lanes, away, rng)
+    heights = rng.uniform(4.0, 9.5, tries)
+    kinds = rng.integers(0, 4, tries)
     clear = surface.clearance_m(points) > look.tree_from_m - 0.5
     if len(houses):
         away = np.hypot(*(points[:, None, :] - houses[None, :, :2]).transpose(2, 0, 1))
@@ -114,31 +120,36 @@ def _trees(
 
 
 def _houses(
-    lanes: list[CurveLane], surface: _Surface, look: Look, rng: np.random.Generator
+    lanes: list[CurveLane], surface: _Surface, tries: int, look: Look, rng: np.random.Generator
 ) -> Floats:
-    count = int(2.5 * look.houses_per_km * _road_km(lanes))
     size = np.column_stack(
-        [rng.uniform(8, 18, count), rng.uniform(8, 14, count), rng.uniform(4, 13, count)]
+        [
+            rng.uniform(8, 18, tries),
+            rng.uniform(8, 14, tries),
+            rng.uniform(*look.house_height_m, tries),
+        ]
     )
-    scatter = rng.exponential(0.35 * look.setback_m + 1.0, count)
-    points, headings = _beside(lanes, count, look.setback_m + size[:, 1] / 2 + scatter, rng)
-    tint = rng.random(count)
-    turn = np.stack([np.cos(headings), np.sin(headings)], axis=1)
-    normal = np.stack([-turn[:, 1], turn[:, 0]], axis=1)
+    scatter = rng.exponential(0.35 * look.setback_m + 1.0, tries)
+    points, headings = _beside(lanes, look.setback_m + size[:, 1] / 2 + scatter, rng)
+    tint = rng.random(tries)
     wanted = min(look.setback_m, _FAR_M) - 0.5
-    clear = surface.clearance_m(points) > wanted
-    for along, across in ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1)):
-        corner = points + along * size[:, :1] / 2 * turn + across * size[:, 1:2] / 2 * normal
-        clear &= surface.clearance_m(corner) > wanted
     kept: list[int] = []
-    target = look.houses_per_km * _road_km(lanes)
-    for row in np.flatnonzero(clear):
-        if len(kept) >= target:
-            break
+    for row in np.flatnonzero(surface.clearance_m(points) > wanted):
         room = 0.5 * (size[kept, 0] + size[row, 0]) + 1.5
-        if not kept or bool(np.all(np.hypot(*(points[kept] - points[row]).T) > room)):
+        if kept and np.any(np.hypot(*(points[kept] - points[row]).T) < room):
+            continue
+        outline = _outline(points[row], headings[row], size[row])
+        if np.all(surface.clearance_m(outline) > wanted):
             kept.append(int(row))
     return np.column_stack([points, headings, size, tint])[kept]
+
+
+def _outline(centre: Floats, heading_rad: float, size_m: Floats) -> Floats:
+    """Corners and middles of the sides of a rectangle, (8, 2)."""
+    along = np.array([math.cos(heading_rad), math.sin(heading_rad)]) * size_m[0] / 2
+    across = np.array([-math.sin(heading_rad), math.cos(heading_rad)]) * size_m[1] / 2
+    corners = ((1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1))
+    return np.array([centre + a * along + b * across for a, b in corners])
 
 
 def _posts(lanes: list[CurveLane], surface: _Surface, look: Look) -> Floats:
@@ -152,9 +163,3 @@ def _posts(lanes: list[CurveLane], surface: _Surface, look: Look) -> Floats:
     ]
     points = np.array(places).reshape(-1, 2)
     return points[surface.clearance_m(points) > 0.7]
-
-
-def _road_km(lanes: list[CurveLane]) -> float:
-    """Length of road with a verge: parallel lanes count once."""
-    total_m = float(sum(lane.length for lane in lanes))
-    return total_m / 1000.0 / max(1.0, 0.5 * math.sqrt(len(lanes)))
