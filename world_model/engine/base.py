@@ -55,11 +55,14 @@ class Engine(Protocol):
     dt_s: float
     context_frames: int  # how many frames `reset` makes use of; fewer are accepted
     backend: str  # e.g. "eager"
-    device: str  # in words, e.g. "CPU, 2 threads"
     checkpoint_hash: str
     known: frozenset[str]  # heads this checkpoint was trained on, as in every StepOutput
     latent_shape: tuple[int, int, int]  # C, h, w
     decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
+
+    @property
+    def device(self) -> str:
+        """The device in words, e.g. "CPU, 2 threads"."""
 
     @property
     def latent(self) -> NDArray[np.float32]:

@@ -71,7 +71,9 @@ class Var(nn.Module):
             nn.init.zeros_(head.bias)
         self.reader = StateReader(c, d, self.full_size)
         level_N = torch.cat([torch.full((n,), k) for k, n in enumerate(self.positions)])
-        self.register_buffer("mask_NN", level_N[:, None] >= level_N[None, :], persistent=False)
+        hidden = level_N[:, None] < level_N[None, :]
+        mask_NN = torch.zeros(hidden.shape).masked_fill(hidden, -1e4)  # added to the scores
+        self.register_buffer("mask_NN", mask_NN, persistent=False)
 
     # -- the parts ---------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class Var(nn.Module):
     def modulate(self, condition_BD: Tensor) -> Tensor:
         """(B, 6, D): scales, shifts and gates shared by all layers."""
         out: Tensor = self.modulation(F.silu(condition_BD))
-        return out.unflatten(1, (6, -1))
+        return out.view(len(out), 6, -1)
 
     def embed(self, k: int, before_BChw: Tensor, past_BPChw: Tensor) -> Tensor:
         """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)"""
@@ -108,7 +110,8 @@ class Var(nn.Module):
             return out
         (h, w), v = self.quantizer_config.scales[k], self.quantizer_config.vocabulary
         y = self.logits_fine(x).view(-1, h // GROUP, w // GROUP, GROUP, GROUP, v)
-        return y.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, v)
+        flat: Tensor = y.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, v)
+        return flat
 
     # -- training: all scales at once --------------------------------------------------------
 
@@ -119,11 +122,12 @@ class Var(nn.Module):
 
         `before[k]` is the sum of the scales coarser than k, possibly with corrected errors in it.
         """
-        x = torch.cat([self.embed(k, b, past_BPChw) for k, b in enumerate(before)], 1)
         modulation = self.modulate(condition_BD)
+        parts = [self.embed(k, b, past_BPChw) for k, b in enumerate(before)]
+        x = torch.cat(parts, 1).to(modulation.dtype)  # low precision where autocast says so
         for block in self.blocks:
             x, _ = block(x, modulation, self.mask_NN)
-        return [self.logits(k, part) for k, part in enumerate(x.split(self.positions, 1))]
+        return [self.logits(k, part) for k, part in enumerate(torch.split(x, self.positions, 1))]
 
     # -- generation: scale after scale, keys and values kept -----------------------------------
 
@@ -143,7 +147,7 @@ class Var(nn.Module):
         kept: list[KeyValue | None] = [None] * len(self.blocks)
         tokens: list[Tensor] = []
         for k in range(len(self.positions)):
-            x = self.embed(k, total, past_BPChw)
+            x = self.embed(k, total, past_BPChw).to(modulation.dtype)
             for i, block in enumerate(self.blocks):
                 x, kept[i] = block(x, modulation, None, kept[i])
             tokens.append(choose(k, self.logits(k, x)))

@@ -44,7 +44,8 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x_BChw: Tensor) -> Tensor:
-        return x_BChw + self.conv2(F.silu(self.conv1(F.silu(self.norm(x_BChw)))))
+        y: Tensor = self.conv2(F.silu(self.conv1(F.silu(self.norm(x_BChw)))))
+        return x_BChw + y
 
 
 class Encoder(nn.Module):

@@ -64,7 +64,8 @@ class Drives:
         n = len(self)
         ends = np.arange(before, n - after)
         same = self.episode_N[ends - before] == self.episode_N[ends + after]
-        return ends[same]
+        picked: NDArray[np.int64] = ends[same]
+        return picked
 
 
 def load_drives(cache_dir: Path | str, split: str, limit: int | None = None) -> Drives:

@@ -176,7 +176,7 @@ class Trainer:
         if self.rank == 0:
             from torch.utils.tensorboard import SummaryWriter
 
-            writer = SummaryWriter(str(self.run_dir / "tensorboard"))  # type: ignore[no-untyped-call]
+            writer = SummaryWriter(str(self.run_dir / "tensorboard"))
         try:
             while self.step < config.steps:
                 logs.append(self._one_step())

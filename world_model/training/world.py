@@ -90,7 +90,7 @@ class WorldTask:
         tokens = torch.where(
             flips, torch.randint_like(flips, self.vocabulary, dtype=torch.int64), data.tokens(rows)
         )
-        return self.quantizer.decode(tokens.split(self.lengths, 1))
+        return self.quantizer.decode(torch.split(tokens, self.lengths, 1))
 
     @property
     def vocabulary(self) -> int:
@@ -111,7 +111,7 @@ class WorldTask:
         share = flip * torch.rand(count, 1, generator=generator)
         flips = torch.rand(2 * count, length, generator=generator) < share.repeat(2, 1)
         maps = self.context_map(data, np.concatenate([rows, rows - 1]), flips)
-        past = torch.stack(maps.split(count), 1)
+        past = torch.stack(torch.split(maps, count), 1)
         actions = self.actions(data, rows)
         ego = torch.from_numpy(data.drives.state_NS[rows, :EGO]).nan_to_num()
         return past, actions, ego
