@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class ContextLibrary:
                 f"context={k} of scenario {scenario!r} doesn't exist; accepted: 0 to {len(paths) - 1}"
                 ", or the path of a recording"
             )
-        return read_context(paths[k])
+        return replace(read_context(paths[k]), scenario=scenario)
 
     def _paths(self, scenario: str) -> list[Path]:
         return sorted(

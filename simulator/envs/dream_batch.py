@@ -134,7 +134,9 @@ class DreamBatch:
             context.ego_TE[None, -self.engine.context_frames :],
             slots=[slot],
         )
-        self.episodes[slot] = DreamEpisode(self.rules, context, duration_s, self.engine.dt_s)
+        self.episodes[slot] = DreamEpisode(
+            self.rules, context, duration_s, self.engine.dt_s, self.unknown
+        )
         self._show(slot, context.frames_THWC[-1])
 
     def advance(self, actions_BA: spaces.Action, idle: Collection[int] = ()) -> list[float]:

@@ -6,8 +6,8 @@ Pixels and tensors stay with the engine; this is the part that is the same for e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,13 +58,22 @@ class DreamEpisode:
     `steps` since the start and `previous_action` (2,), the action that led here.
     """
 
-    def __init__(self, rules: DreamRules, context: Context, duration_s: float, dt_s: float) -> None:
+    def __init__(
+        self,
+        rules: DreamRules,
+        context: Context,
+        duration_s: float,
+        dt_s: float,
+        unknown: Collection[str] = (),
+    ) -> None:
         self.scenario = context.scenario
         self.speed_limit_mps = context.speed_limit_mps
         self.limit_steps: int | None = None
         if not rules.endless:
             self.limit_steps = rules.max_steps or round(duration_s / dt_s)
-        self.ego = context.last
+        # What the model won't tell later isn't told in the first frame either.
+        blank: dict[str, Any] = {name: math.nan for name in unknown if name not in EVENT_HEADS}
+        self.ego = replace(context.last, **blank)
         self.previous_action: Action = np.zeros(2, np.float32)
         self.steps = 0
         self.terms = rewards.no_terms()

@@ -64,7 +64,7 @@ def reward_terms(
     advanced_m = _known(current.progress_m - previous.progress_m)
     steer_change = float(action[0]) - float(previous_action[0])
     accelerate_change = float(action[1]) - float(previous_action[1])
-    return {
+    terms = {
         "progress": PROGRESS * max(-1.0, min(1.0, advanced_m / (limit * dt_s))),
         "speeding": -SPEEDING * max(0.0, min(1.0, speed / limit - 1.0)),
         "lane_offset": -LANE_OFFSET * _square(current.lane_offset_m / LANE_OFFSET_SCALE_M),
@@ -74,6 +74,7 @@ def reward_terms(
         "collision": -COLLISION if current.collision else 0.0,
         "offroad": -OFFROAD if current.offroad else 0.0,
     }
+    return {name: term + 0.0 for name, term in terms.items()}  # no -0.0 in anyone's table
 
 
 def total(terms: Mapping[str, float]) -> float:

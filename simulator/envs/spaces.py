@@ -66,11 +66,11 @@ def dict_space(frame_shape: tuple[int, int, int] = FRAME_SHAPE) -> spaces.Dict:
 
 
 def dict_observation(frame: Frame, ego: EgoState, previous_action: Action) -> dict[str, Any]:
-    """One sample of `dict_space`."""
+    """One sample of `dict_space`; zero stands for what the world can't tell (`info` says which)."""
     return {
         "camera": frame,
-        "speed_mps": np.array([ego.speed_mps], np.float32),
-        "yaw_rate_radps": np.array([ego.yaw_rate_radps], np.float32),
+        "speed_mps": np.nan_to_num(np.array([ego.speed_mps], np.float32)),
+        "yaw_rate_radps": np.nan_to_num(np.array([ego.yaw_rate_radps], np.float32)),
         "previous_action": previous_action,
     }
 

@@ -149,6 +149,7 @@ def test_unknown_heads_are_named_and_never_end_a_dream(make_dream):
     _, info = env.reset(seed=0)
     expected = {*STATE_HEADS, *EVENT_HEADS} - set(known)
     assert set(info["unknown"]) == expected
+    assert math.isnan(info["lane_offset_m"])
     for _ in range(3):
         _, reward, terminated, _, info = env.step(LEFT)
         assert not terminated
@@ -156,6 +157,14 @@ def test_unknown_heads_are_named_and_never_end_a_dream(make_dream):
     assert math.isnan(info["lane_offset_m"])
     assert info["collision"] is False
     assert math.isfinite(info["progress_m"])
+
+
+def test_a_policy_never_meets_nan_in_its_observation(make_dream):
+    env = make_dream(obs="dict", toy={"known": ["collision"]})
+    first, info = env.reset(seed=0)
+    assert math.isnan(info["speed_mps"])
+    assert math.isnan(env.step(LEFT)[4]["progress_m"])
+    assert first["speed_mps"] == env.step(LEFT)[0]["speed_mps"] == 0.0
 
 
 def test_latent_observations_draw_no_picture(make_dream):
