@@ -38,7 +38,7 @@ LOOKS = {
     "exit": _HIGHWAY,
     "roundabout": Look(180, 16, 9.0, posts_every_m=33.0),
     "junction": Look(150, 28, 8.0, house_height_m=(3.5, 10.0)),
-    "town": Look(220, 190, 3.0, (5.0, 14.0), tree_from_m=2.0, tree_scatter_m=9.0),
+    "town": Look(220, 190, 3.0, (5.0, 14.0), tree_from_m=3.5, tree_scatter_m=8.0),
 }
 
 _FAR_M = 12.0
