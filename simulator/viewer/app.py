@@ -238,7 +238,9 @@ def farewell(totals: Totals, world: str) -> str:
 
 def play(
     env: Annotated[str, typer.Option(help="dream or truth")] = "dream",
-    scenario: Annotated[str, typer.Option(help="a scenario's name, or random")] = "calm_cruise",
+    scenario: Annotated[
+        str | None, typer.Option(help="a name, or random; calm_cruise where the model has it")
+    ] = None,
     model: Annotated[str, typer.Option(help="a shipped model or a checkpoint folder")] = "town",
     scale: Annotated[int, typer.Option(help="window size, times 256x128")] = 4,
     fps_limit: Annotated[float, typer.Option(help="ticks/s; 10 is real time, 0 no limit")] = 10.0,
@@ -249,7 +251,7 @@ def play(
     """Drive with the keyboard in a window."""
     if env not in ENVIRONMENTS:
         raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
-    arguments: dict[str, Any] = {"scenario": scenario}
+    arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
     if env == "dream":
         arguments["world_model"] = model
     settings = PlaySettings(ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed)

@@ -105,7 +105,9 @@ class Hud:
         )
         self._text(surface, "km/h", (left + digits + line // 2, top + round(line * 1.5)), line, DIM)
         gauges = pygame.Rect(left + line * 8, top, max(line * 9, panel.width // 5), line)
-        self._gauge(surface, gauges, "steer", -float(snapshot.action[0]), GOOD)
+        # The root shows the few percent of full lock that are used at speed.
+        steer = -float(snapshot.action[0])
+        self._gauge(surface, gauges, "steer", math.copysign(math.sqrt(abs(steer)), steer), GOOD)
         pedal = float(snapshot.action[1])
         self._gauge(
             surface,
