@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from world_model.checkpoint import load
+from world_model.engine.base import EVENT_HEADS
 from world_model.families.var import PAST_ACTIONS, Var, VarConfig
 from world_model.heads import head_losses
 from world_model.sampling import SamplingConfig, sample
@@ -81,7 +82,10 @@ class WorldTask:
         self.trainer = Trainer(self.model, self.loss, config.loop)
         self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
-        self.starts = self.train.drives.window_ends(PAST_ACTIONS - 1, config.rollout_steps + 1)
+        starts = self.train.drives.window_ends(PAST_ACTIONS - 1, config.rollout_steps + 1)
+        # a crashed car stands still whatever the pedals say: nothing to be learned from there on
+        crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
+        self.starts = starts[~crashed]
 
     # -- batches -----------------------------------------------------------------------------
 
