@@ -1,8 +1,9 @@
-"""`dreamlane train tokenizer|world`: configs from Hydra, several processes, continue after any stop."""
+"""`dreamlane train tokenizer|world|meter`: configs from Hydra, several processes, continue after any stop."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Train a tokenizer or a world model.",
+    help="Train a tokenizer, a world model, or the meter that judges it.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -54,6 +55,20 @@ def world(
         train_world(settings)
 
 
+@app.command()
+def meter(
+    overrides: Overrides = None, processes: Processes = 1, config: Config = "train_meter"
+) -> None:
+    """Train the meter that judges dreams. Run the same command again to continue."""
+    from simulator.config import compose
+    from world_model.training.meter import MeterTraining, train_meter
+
+    settings = compose(MeterTraining, config, overrides or [])
+    _refresh_cache(settings.cache_dir)
+    if not _spread(processes):
+        train_meter(settings)
+
+
 def _refresh_cache(cache_dir: str) -> None:
     """Decode recordings that came since: data/cache/X mirrors data/recordings/X."""
     from simulator.recording.cache import build_cache
@@ -83,10 +98,14 @@ def _spread(processes: int) -> bool:
         }
         command = [sys.executable, "-m", "simulator.cli", *sys.argv[1:]]
         children.append(subprocess.Popen(command, env=environment))
-    try:
-        codes = [child.wait() for child in children]
-    except KeyboardInterrupt:  # the children got it too: each saves and stops
-        codes = [child.wait() for child in children]
+
+    def pass_on(number: int, _: object) -> None:
+        for child in children:  # each saves and stops
+            child.send_signal(number)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the children by itself
+    codes = [child.wait() for child in children]
     if any(codes):
         raise typer.Exit(1)
     return True

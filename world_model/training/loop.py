@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ class Trainer:
     # -- the loop ----------------------------------------------------------------------------
 
     def run(self, on_checkpoint: Callable[[Trainer], Log] | None = None) -> None:
-        """Train until `steps` or `minutes`; SIGINT checkpoints and returns."""
+        """Train until `steps` or `minutes`; SIGINT and SIGTERM checkpoint and return."""
         config = self.config
         started = last_save = last_log = time.monotonic()
         trained_before, logs, writer = self.trained_s, [], None
@@ -177,6 +178,8 @@ class Trainer:
             from torch.utils.tensorboard import SummaryWriter
 
             writer = SummaryWriter(str(self.run_dir / "tensorboard"))
+        self._stop = False
+        handlers = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             while self.step < config.steps:
                 logs.append(self._one_step())
@@ -187,7 +190,7 @@ class Trainer:
                     figures["steps_per_s"] = len(logs) / (now - last_log)
                     self._report(figures, writer)
                     logs, last_log = [], now
-                enough = config.minutes > 0 and now - started > 60 * config.minutes
+                enough = self._stop or 0 < 60 * config.minutes < now - started
                 due = now - last_save > config.checkpoint_s
                 if self._agree(due or enough):
                     self.save()
@@ -198,11 +201,17 @@ class Trainer:
                     last_save = time.monotonic()
                 if self._agree(enough):
                     break
-        except KeyboardInterrupt:
-            print(f"interrupted at step {self.step}: saved; run the same command to continue")
+            if self._stop:
+                print(f"stopped at step {self.step}: run the same command to continue")
         finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             if self.step > first_step:
                 self.save()
+
+    def _ask_to_stop(self, *_: object) -> None:
+        """Stop after the step at hand: a second process must not be left waiting for this one."""
+        self._stop = True
 
     def _agree(self, wish: bool) -> bool:
         """Processes read different clocks: the first one decides."""
