@@ -158,7 +158,7 @@ def play(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         env={**kept, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
