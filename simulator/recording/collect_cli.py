@@ -34,6 +34,9 @@ def collect(
     contexts_from: Annotated[
         Path | None, typer.Option(help="Cut starts out of these recordings instead of driving.")
     ] = None,
+    dreamed_by: Annotated[
+        str, typer.Option(help="Let this model dream on from --contexts-from; ship only dreams.")
+    ] = "",
     contexts_root: Annotated[Path, typer.Option(help="Where they go.")] = Path(
         "assets/contexts/town"
     ),
@@ -41,11 +44,14 @@ def collect(
     """Record drives in the reference world. Ctrl-C is safe: run again to go on."""
     if contexts or contexts_from:
         written = 0
-        paths = (
-            cut_contexts(contexts_from, contexts_root)
-            if contexts_from
-            else record_contexts(contexts_root)
-        )
+        if contexts_from and dreamed_by:
+            from simulator.recording.dreamed_starts import dream_starts
+
+            paths = dream_starts(contexts_from, contexts_root, dreamed_by)
+        elif contexts_from:
+            paths = cut_contexts(contexts_from, contexts_root)
+        else:
+            paths = record_contexts(contexts_root)
         for path in paths:
             written += 1
             print(path)
