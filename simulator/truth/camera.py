@@ -20,6 +20,7 @@ from simulator.truth.gl.layer import (
     LOOK_BINDING,
     TEXTURE_UNITS,
     Frame,
+    Gpu,
     Variant,
 )
 from simulator.truth.gl.road import Road
@@ -103,10 +104,11 @@ class Camera:
             "clouds": textures.upload(context, textures.clouds()),
             "trees": textures.upload(context, textures.trees(), repeat=False),
         }
-        self._backdrop = Backdrop(context, self._half_angles)
-        self._road = Road(context)
-        self._roadside = Roadside(context)
-        self._vehicles = Vehicles(context)
+        self._gpu = Gpu(context)
+        self._backdrop = Backdrop(self._gpu, self._half_angles)
+        self._road = Road(self._gpu)
+        self._roadside = Roadside(self._gpu)
+        self._vehicles = Vehicles(self._gpu)
         self._scene: Scene | None = None
         self._variant: Variant = frozenset()
         self._closed = False
@@ -130,28 +132,21 @@ class Camera:
 
     def render(self, view: View) -> NDArray[np.uint8]:
         """The picture at `view`: (height, width, 3) RGB, a fresh array."""
-        frame, scene = self._begin(view)
         with self._context:
-            self._draw(frame, scene, view, self._variant, self._picture)
-            self._picture.read_into(self._pixels, components=4)
-        # At 1.5x, linear weights (3/4, 1/4) are close to area weights (2/3, 1/3) and much faster.
-        method = cv2.INTER_LINEAR if self.config.supersampling <= 2.0 else cv2.INTER_AREA
-        size = (self.config.width_px, self.config.height_px)
-        small = cv2.resize(self._pixels, size, interpolation=method)
-        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGBA2RGB), np.uint8)
+            self._prepare(view)
+            return self._read_picture()
 
     def classes(self, view: View) -> NDArray[np.uint8]:
         """What each pixel of the picture at `view` shows: (height, width) of `PixelClass`."""
-        frame, scene = self._begin(view)
         with self._context:
-            self._draw(frame, scene, view, self._variant | {"CLASSES"}, self._classes)
-            raw = self._classes.read(components=1, alignment=1)
-        mask = np.frombuffer(raw, np.uint8).reshape(self.config.height_px, self.config.width_px)
-        return mask.copy()
+            self._prepare(view)
+            return self._read_classes()
 
     def render_with_classes(self, view: View) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The picture and its class mask."""
-        return self.render(view), self.classes(view)
+        """The picture and its class mask, cheaper than one after the other."""
+        with self._context:
+            self._prepare(view)
+            return self._read_picture(), self._read_classes()
 
     def close(self) -> None:
         """Free the OpenGL context and all it holds. Closing twice is harmless."""
@@ -159,7 +154,7 @@ class Camera:
             return
         self._closed = True
         with self._context:
-            for part in (self._backdrop, self._road, self._roadside, self._vehicles):
+            for part in (self._backdrop, self._road, self._roadside, self._vehicles, self._gpu):
                 part.release()
             for texture in self._textures.values():
                 texture.release()
@@ -169,12 +164,33 @@ class Camera:
             self._look_block.release()
         self._context.release()
 
-    def _begin(self, view: View) -> tuple[Frame, Scene]:
+    def _prepare(self, view: View) -> None:
+        """Place the camera and choose what is in view."""
         self._check_open()
-        if self._scene is None:
+        scene = self._scene
+        if scene is None:
             raise CameraError("nothing to draw: call load(scene) before render(view)")
         _check_view(view)
-        return self._place(view, self._scene), self._scene
+        self._frame = frame = self._place(view, scene)
+        self._frame_block.write(frame.packed())
+        self._road.prepare(frame)
+        self._roadside.prepare(frame)
+        self._vehicles.prepare(frame, view.actors, scene.hills, "NIGHT" in self._variant)
+
+    def _read_picture(self) -> NDArray[np.uint8]:
+        self._draw(self._variant, self._picture)
+        self._picture.read_into(self._pixels, components=4)
+        # At 1.5x, linear weights (3/4, 1/4) are close to area weights (2/3, 1/3) and much faster.
+        method = cv2.INTER_LINEAR if self.config.supersampling <= 2.0 else cv2.INTER_AREA
+        size = (self.config.width_px, self.config.height_px)
+        small = cv2.resize(self._pixels, size, interpolation=method)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGBA2RGB), np.uint8)
+
+    def _read_classes(self) -> NDArray[np.uint8]:
+        self._draw(frozenset({"CLASSES"}), self._classes)
+        mask = np.empty((self.config.height_px, self.config.width_px), np.uint8)
+        self._classes.read_into(mask, components=1, alignment=1)
+        return mask
 
     def _place(self, view: View, scene: Scene) -> Frame:
         """The camera's axes for a car that stands on the hills at `view`."""
@@ -198,17 +214,9 @@ class Camera:
             eye, forward, right, np.cross(right, forward), self._projection, self._half_angles[0]
         )
 
-    def _draw(
-        self,
-        frame: Frame,
-        scene: Scene,
-        view: View,
-        variant: Variant,
-        target: moderngl.Framebuffer,
-    ) -> None:
+    def _draw(self, variant: Variant, target: moderngl.Framebuffer) -> None:
         """Opaque things from near to far, then what is blended over the ground."""
         context, classes = self._context, "CLASSES" in variant
-        self._frame_block.write(frame.packed())
         self._frame_block.bind_to_uniform_block(FRAME_BINDING)
         self._look_block.bind_to_uniform_block(LOOK_BINDING)
         for sampler, texture in self._textures.items():
@@ -216,19 +224,21 @@ class Camera:
         target.use()
         target.depth_mask = True
         target.clear(depth=1.0)  # class 0 is the sky
+        context.front_face = "cw"  # the projection mirrors y
+        context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        self._vehicles.draw(variant)
         context.enable_only(moderngl.DEPTH_TEST)
-        self._vehicles.draw(frame, variant, view.actors, scene.hills)
-        self._roadside.draw(frame, variant)
-        self._road.draw_surface(frame, variant)
+        self._roadside.draw(variant)
+        self._road.draw_surface(variant)
         self._backdrop.draw_ground(variant)
-        self._backdrop.draw_far(frame, variant)
+        self._backdrop.draw_far(self._frame, variant)
         target.depth_mask = False
         if not classes:
             context.enable(moderngl.BLEND)
             context.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
-        self._road.draw_shoulders(frame, variant)
+        self._road.draw_shoulders(variant)
         context.polygon_offset = -1.0, -1.0
-        self._road.draw_paint(frame, variant)
+        self._road.draw_paint(variant)
         if not classes:
             self._roadside.draw_shadows(variant)
             self._vehicles.draw_shadows(variant)

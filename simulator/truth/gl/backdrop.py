@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.truth.scene import PixelClass
 
-from .layer import Frame, Layer, Variant, floats
+from .layer import Frame, Gpu, Layer, Variant
 
 RING_STEPS = 360
 """Vertices of the far hills around the horizon."""
@@ -20,7 +20,7 @@ void main() {
     vec2 xy = eye.xy + ahead * (polar.x - 4.0) + left * polar.y;
     // Sinks with distance: the coarse fan must not cut through the finer road on a hill.
     float range = length(polar);
-    vec3 p = vec3(xy, height(xy) - 0.06 - 0.001 * range);
+    vec3 p = vec3(xy, height(xy) - 0.06 - 0.0014 * range);
     ground = xy + offset.xy;
     light = daylight(ground_normal(xy));
     clear = clearness(p);
@@ -72,7 +72,7 @@ void main() { EMIT(colour, 1.0); }
 _SKY_VERTEX = """
 in vec2 corner;
 out vec3 ray;
-uniform vec2 half_angles;
+const vec2 half_angles = HALF_ANGLES;
 void main() {
     ray = forward.xyz + corner.x * half_angles.x * right.xyz - corner.y * half_angles.y * up.xyz;
     gl_Position = vec4(corner, 0.999999, 1.0);
@@ -105,14 +105,9 @@ void main() {
 
 def _ground_fan() -> tuple[np.ndarray, np.ndarray]:
     """Vertices (rings * columns, 2) ahead and to the left of the camera, and triangle indices."""
-    rings = np.concatenate(
-        [
-            [0.0, 2.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 26.0, 33.0, 41.0, 50.0, 60.0, 71.0, 83.0],
-            np.arange(96.0, 420.0, 16.0),
-            [460.0, 540.0, 700.0, 1000.0, 1400.0],
-        ]
-    )
-    angles = np.radians(np.linspace(-50.0, 50.0, 15))
+    near = np.array([0.0, 2, 4, 6, 8, 11, 15, 20, 26, 33, 41, 50, 60, 71, 83, 96])
+    rings = np.concatenate([near, 108.0 * 1.11 ** np.arange(14), [520.0, 700.0, 1000.0, 1400.0]])
+    angles = np.radians(np.linspace(-50.0, 50.0, 12))
     fan = np.stack(
         [np.outer(rings, np.cos(angles)), np.outer(rings, np.sin(angles))], axis=2
     ).reshape(-1, 2)
@@ -138,31 +133,28 @@ def _hill_ring() -> np.ndarray:
 class Backdrop:
     """Ground, horizon and sky; nothing here depends on the scene but its look."""
 
-    def __init__(self, context: moderngl.Context, half_angles: tuple[float, float]) -> None:
+    def __init__(self, gpu: Gpu, half_angles: tuple[float, float]) -> None:
         fan, index = _ground_fan()
         self._ground = Layer(
-            context,
-            _GROUND_VERTEX,
-            _GROUND,
-            [(context.buffer(floats(fan)), "2f", "polar")],
+            gpu,
+            (_GROUND_VERTEX, _GROUND),
+            [(gpu.buffer(fan), "2f", "polar")],
             PixelClass.GROUND,
-            index=context.buffer(index.tobytes()),
+            index=gpu.buffer(index),
         )
         self._hills = Layer(
-            context,
-            _HILLS_VERTEX,
-            _HILLS,
-            [(context.buffer(floats(_hill_ring())), "4f", "ring")],
+            gpu,
+            (_HILLS_VERTEX, _HILLS),
+            [(gpu.buffer(_hill_ring()), "4f", "ring")],
             PixelClass.GROUND,
             moderngl.TRIANGLE_STRIP,
         )
-        tangents = f"const vec2 half_angles = vec2({half_angles[0]}, {half_angles[1]});"
+        tangents = f"vec2({half_angles[0]}, {half_angles[1]})"
         corners = np.array([-1.0, -1.0, 3.0, -1.0, -1.0, 3.0])
         self._sky = Layer(
-            context,
-            _SKY_VERTEX.replace("uniform vec2 half_angles;", tangents),
-            _SKY,
-            [(context.buffer(floats(corners)), "2f", "corner")],
+            gpu,
+            (_SKY_VERTEX.replace("HALF_ANGLES", tangents), _SKY),
+            [(gpu.buffer(corners), "2f", "corner")],
             PixelClass.SKY,
         )
 

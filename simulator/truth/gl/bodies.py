@@ -6,7 +6,9 @@ A vehicle points along +x, its wheels stand on z = 0 and its origin is the middl
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
@@ -38,9 +40,27 @@ RED: Colour = (0.80, 0.05, 0.04)
 LAMP: Colour = (0.95, 0.95, 0.88)
 
 
+@dataclass(frozen=True, slots=True)
+class BodyMesh:
+    """`vertices` is (V, 10): position, normal, colour, material; the far mesh lacks small parts."""
+
+    vertices: NDArray[np.float32]
+    near_index: NDArray[np.int32]
+    far_index: NDArray[np.int32]
+
+
 class _Mesh:
     def __init__(self) -> None:
         self.rows: list[list[float]] = []
+        self.is_small: list[bool] = []
+        self._small = False
+
+    @contextmanager
+    def small_parts(self) -> Iterator[None]:
+        """Faces added inside are left out of the far mesh."""
+        self._small = True
+        yield
+        self._small = False
 
     def face(
         self, corners: Sequence[tuple[float, ...]], colour: Colour, material: Material
@@ -52,6 +72,7 @@ class _Mesh:
         for index in range(1, len(points) - 1):
             for corner in (points[0], points[index], points[index + 1]):
                 self.rows.append([*corner, *normal, *colour, float(material)])
+                self.is_small.append(self._small)
 
     def block(
         self,
@@ -104,11 +125,14 @@ class _Mesh:
                 hub = [(x + 0.6 * (px - x), radius + 0.6 * (pz - radius)) for px, pz in ring]
                 order = ring[:-1] if side < 0 else ring[-2::-1]
                 self.face([(px, outer, pz) for px, pz in order], RUBBER, Material.PLAIN)
-                order = hub[:-1] if side < 0 else hub[-2::-1]
-                self.face([(px, outer * 1.004, pz) for px, pz in order], RIM, Material.PLAIN)
-                for (x0, z0), (x1, z1) in pairwise(ring):
-                    tread = [(x0, inner, z0), (x0, outer, z0), (x1, outer, z1), (x1, inner, z1)]
-                    self.face(tread if side < 0 else tread[::-1], RUBBER, Material.PLAIN)
+                with self.small_parts():
+                    order = ring[:-1] if side > 0 else ring[-2::-1]
+                    self.face([(px, inner, pz) for px, pz in order], RUBBER, Material.PLAIN)
+                    order = hub[:-1] if side < 0 else hub[-2::-1]
+                    self.face([(px, outer * 1.004, pz) for px, pz in order], RIM, Material.PLAIN)
+                    for (x0, z0), (x1, z1) in pairwise(ring):
+                        tread = [(x0, inner, z0), (x0, outer, z0), (x1, outer, z1), (x1, inner, z1)]
+                        self.face(tread if side > 0 else tread[::-1], RUBBER, Material.PLAIN)
 
     def pillar(
         self, foot: tuple[float, float], top: tuple[float, float],
@@ -198,15 +222,15 @@ def _truck(mesh: _Mesh) -> None:
 
 
 @lru_cache(maxsize=1)
-def meshes() -> dict[Body, tuple[NDArray[np.float32], NDArray[np.int32]]]:
-    """For each body (vertices, 10), position, normal, colour, material, and triangle indices."""
+def meshes() -> dict[Body, BodyMesh]:
+    """All bodies, built once per process."""
     built = {}
     for body, build in ((Body.CAR, _car), (Body.VAN, _van), (Body.TRUCK, _truck)):
         mesh = _Mesh()
         build(mesh)
-        rows = np.array(mesh.rows, np.float32)
-        vertices, index = np.unique(rows, axis=0, return_inverse=True)
-        built[body] = (vertices, index.ravel().astype(np.int32))
+        vertices, index = np.unique(np.array(mesh.rows, np.float32), axis=0, return_inverse=True)
+        near = index.ravel().astype(np.int32)
+        built[body] = BodyMesh(vertices, near, near[~np.array(mesh.is_small)])
     return built
 
 

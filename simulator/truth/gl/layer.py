@@ -19,6 +19,9 @@ from simulator.truth.scene import PixelClass
 Variant = frozenset[str]
 """Subset of {"NIGHT", "WET", "CLASSES"}: the preprocessor switches of one compiled shader."""
 
+Content = tuple[Any, ...]
+"""A buffer, its formats such as "3f 1f" or "4f/i" (one row per copy), and attribute names."""
+
 FRAME_BINDING, LOOK_BINDING = 0, 1
 TEXTURE_UNITS = {"noise": 0, "clouds": 1, "trees": 2}
 
@@ -111,24 +114,77 @@ class Frame:
         inside = (ahead > -radius_m) & (ahead < reach_m + radius_m)
         return inside & (aside < np.maximum(ahead, 0.0) * self.half_width + 1.35 * radius_m), ahead
 
+    def nearest(
+        self, xy_m: NDArray[np.float64], radius_m: NDArray[np.float64] | float, reach_m: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Indices of the discs in view, nearest first, and how far ahead each lies, in metres."""
+        seen, ahead = self.visible(xy_m, radius_m, reach_m)
+        chosen = np.nonzero(seen)[0]
+        chosen = chosen[np.argsort(ahead[chosen], kind="stable")]
+        return chosen, ahead[chosen]
+
+
+class Gpu:
+    """An OpenGL context and the programs compiled in it so far."""
+
+    def __init__(self, context: moderngl.Context) -> None:
+        self.context = context
+        self._programs: dict[tuple[str, str], moderngl.Program] = {}
+
+    def buffer(self, array: NDArray[Any]) -> moderngl.Buffer:
+        """A buffer that stays as it is; float32 unless `array` holds integers."""
+        if array.size == 0:
+            return self.context.buffer(reserve=4)
+        integers = np.issubdtype(array.dtype, np.integer)
+        return self.context.buffer(array.tobytes() if integers else floats(array))
+
+    def program(
+        self, shaders: tuple[str, str], pixel_class: PixelClass, variant: Variant
+    ) -> moderngl.Program:
+        """The compiled vertex and fragment shader, shared by all layers that use the same pair."""
+        vertex, fragment = shaders
+        # Drop the switches that change nothing here: compiling takes tens of milliseconds.
+        if "CLASSES" in variant:
+            variant = variant & {"CLASSES"}
+        elif "WET" not in fragment:
+            variant = variant - {"WET"}
+        head = "#version 330\n" + "".join(f"#define {name}\n" for name in sorted(variant))
+        head += f"#define PIXEL_CLASS {float(pixel_class)}\n" + PREAMBLE
+        emit = _EMIT_CLASS if "CLASSES" in variant else _EMIT_COLOUR
+        source = (head + vertex, head + emit + fragment)
+        if source not in self._programs:
+            self._programs[source] = program = self.context.program(*source)
+            for block, binding in (("Frame", FRAME_BINDING), ("Look", LOOK_BINDING)):
+                if block in program:
+                    program[block].binding = binding
+            for sampler, unit in TEXTURE_UNITS.items():
+                if sampler in program:
+                    program[sampler].value = unit
+        return self._programs[source]
+
+    def release(self) -> None:
+        """Free all programs."""
+        for program in self._programs.values():
+            program.release()
+        self._programs = {}
+
 
 class Layer:
-    """Geometry on the GPU together with the shaders that draw it, one per variant."""
+    """Geometry on the GPU together with the shaders that draw it, one program per variant."""
 
     def __init__(
         self,
-        context: moderngl.Context,
-        vertex: str,
-        fragment: str,
-        content: Sequence[tuple[Any, ...]],
+        gpu: Gpu,
+        shaders: tuple[str, str],
+        content: Sequence[Content],
         pixel_class: PixelClass,
         mode: int = moderngl.TRIANGLES,
         index: moderngl.Buffer | None = None,
     ) -> None:
-        self._context, self._vertex, self._fragment = context, vertex, fragment
+        self._gpu, self._shaders = gpu, shaders
         self._content, self._index, self._mode = content, index, mode
         self._pixel_class = pixel_class
-        self._arrays: dict[Variant, tuple[moderngl.Program, moderngl.VertexArray]] = {}
+        self._arrays: dict[Variant, moderngl.VertexArray] = {}
 
     def draw(
         self, variant: Variant, instances: int = 1, vertices: int = -1, first: int = 0
@@ -136,44 +192,29 @@ class Layer:
         """Draw all vertices, or `vertices` from `first` on, `instances` times."""
         if instances == 0 or vertices == 0:
             return
-        variant = self._relevant(variant)
         if variant not in self._arrays:
-            self._arrays[variant] = self._compile(variant)
-        array = self._arrays[variant][1]
-        array.render(self._mode, vertices=vertices, first=first, instances=instances)
+            self._arrays[variant] = self._array(variant)
+        self._arrays[variant].render(
+            self._mode, vertices=vertices, first=first, instances=instances
+        )
 
-    def replace(self, content: Sequence[tuple[Any, ...]], index: moderngl.Buffer | None) -> None:
-        """Point the compiled shaders at other buffers; the old buffers are released."""
-        self.release_buffers()
+    def replace(self, content: Sequence[Content], index: moderngl.Buffer | None) -> None:
+        """Draw other buffers from now on; the old ones are released."""
+        self.release()
         self._content, self._index = content, index
-        self._arrays = {
-            variant: (program, self._array(program))
-            for variant, (program, _) in self._arrays.items()
-        }
 
     def release(self) -> None:
-        """Free everything, shaders included."""
-        self.release_buffers()
-        for program, _ in self._arrays.values():
-            program.release()
-        self._arrays, self._content, self._index = {}, (), None
-
-    def release_buffers(self) -> None:
-        """Free vertex arrays and buffers, but keep the compiled shaders."""
-        for _, array in self._arrays.values():
+        """Free vertex arrays and buffers."""
+        for array in self._arrays.values():
             array.release()
         for buffer, *_ in self._content:
             buffer.release()
         if self._index is not None:
             self._index.release()
+        self._arrays, self._content, self._index = {}, (), None
 
-    def _relevant(self, variant: Variant) -> Variant:
-        """Without the switches that change nothing here: compiling takes tens of milliseconds."""
-        if "CLASSES" in variant:
-            return variant & {"CLASSES"}
-        return variant if "WET" in self._fragment else variant - {"WET"}
-
-    def _array(self, program: moderngl.Program) -> moderngl.VertexArray:
+    def _array(self, variant: Variant) -> moderngl.VertexArray:
+        program = self._gpu.program(self._shaders, self._pixel_class, variant)
         # Variants may leave attributes unused, and the compiler then drops them.
         content = []
         for buffer, formats, *names in self._content:
@@ -186,24 +227,50 @@ class Layer:
             used = [name for _, name in kept if name is not None]
             if used:
                 content.append((buffer, " ".join(part for part, _ in kept) + step, *used))
-        return self._context.vertex_array(program, content, self._index, index_element_size=4)
+        return self._gpu.context.vertex_array(program, content, self._index, index_element_size=4)
 
-    def _compile(self, variant: Variant) -> tuple[moderngl.Program, moderngl.VertexArray]:
-        head = "#version 330\n" + "".join(f"#define {name}\n" for name in sorted(variant))
-        head += f"#define PIXEL_CLASS {float(self._pixel_class)}\n" + PREAMBLE
-        emit = _EMIT_CLASS if "CLASSES" in variant else _EMIT_COLOUR
-        program = self._context.program(head + self._vertex, head + emit + self._fragment)
-        for block, binding in (("Frame", FRAME_BINDING), ("Look", LOOK_BINDING)):
-            if block in program:
-                member = program[block]
-                assert isinstance(member, moderngl.UniformBlock)
-                member.binding = binding
-        for sampler, unit in TEXTURE_UNITS.items():
-            if sampler in program:
-                uniform = program[sampler]
-                assert isinstance(uniform, moderngl.Uniform)
-                uniform.value = unit
-        return program, self._array(program)
+
+class Instances:
+    """One mesh drawn many times: a layer with a row of attributes for each copy."""
+
+    CAPACITY = 4096
+    """Copies drawn at most; callers put the nearest first."""
+
+    def __init__(
+        self,
+        gpu: Gpu,
+        shaders: tuple[str, str],
+        mesh: tuple[NDArray[Any], str, *tuple[str, ...]],
+        row: tuple[str, *tuple[str, ...]],
+        pixel_class: PixelClass,
+        mode: int = moderngl.TRIANGLE_STRIP,
+        index: NDArray[np.int32] | None = None,
+    ) -> None:
+        """`mesh` and `row` name the attributes of a vertex and of a copy after their formats."""
+        vertices, formats, *names = mesh
+        fields = sum(int(part[:-1]) for part in row[0].split())
+        self._rows = gpu.context.buffer(reserve=self.CAPACITY * fields * 4, dynamic=True)
+        content = [
+            (gpu.buffer(vertices), formats, *names),
+            (self._rows, row[0] + "/i", *row[1:]),
+        ]
+        triangles = None if index is None else gpu.buffer(index)
+        self._layer = Layer(gpu, shaders, content, pixel_class, mode, triangles)
+        self._count = 0
+
+    def put(self, rows: NDArray[np.float64]) -> None:
+        """The copies to draw from now on: (copies, fields)."""
+        self._count = min(len(rows), self.CAPACITY)
+        if self._count:
+            self._rows.write(floats(rows[: self._count]))
+
+    def draw(self, variant: Variant) -> None:
+        """Draw all copies."""
+        self._layer.draw(variant, instances=self._count)
+
+    def release(self) -> None:
+        """Free all GPU objects."""
+        self._layer.release()
 
 
 def _padding(part: str) -> str:

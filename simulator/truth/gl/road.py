@@ -12,19 +12,18 @@ import numpy as np
 from simulator.truth.scene import LaneStrip, PixelClass
 
 from . import strips
-from .layer import Frame, Layer, Variant, floats
+from .layer import Frame, Gpu, Layer, Variant
 
 REACH_M = 320.0
 PAINT_REACH_M = 220.0
 TRACK_REACH_M = 50.0
-COARSE_FROM_M = 70.0
+COARSE_FROM_M = 50.0
 
 _SURFACE_VERTEX = """
 in vec3 place;
 out vec2 ground; out vec3 light; out float clear; out float across;
-uniform float lift;
 void main() {
-    vec3 p = vec3(place.xy, height(place.xy) + lift);
+    vec3 p = vec3(place.xy, height(place.xy) + LIFT_M);
     ground = place.xy + offset.xy; across = place.z;
     light = daylight(ground_normal(place.xy));
     clear = clearness(p);
@@ -145,35 +144,35 @@ class _StripLayer:
 
     def __init__(
         self,
-        context: moderngl.Context,
+        gpu: Gpu,
         shaders: tuple[str, str],
-        names: tuple[str, ...],
-        formats: str,
+        attributes: tuple[str, ...],
         pixel_class: PixelClass,
         reach_m: float,
-        lift_m: float = 0.0,
     ) -> None:
-        self._context, self._reach_m = context, reach_m
-        self._formats, self._names = formats, names
-        vertex = shaders[0].replace("uniform float lift;", f"const float lift = {lift_m};")
-        self._layer = Layer(context, vertex, shaders[1], (), pixel_class)
+        self._gpu, self._attributes, self._reach_m = gpu, attributes, reach_m
+        self._layer = Layer(gpu, shaders, (), pixel_class)
         self._mesh = strips.join([], 1)
         self._index: moderngl.Buffer | None = None
+        self._count = 0
 
     def load(self, mesh: strips.StripMesh) -> None:
-        self._mesh = mesh
-        vertices = self._context.buffer(floats(mesh.vertices) or bytes(4))
-        self._index = self._context.buffer(reserve=max(mesh.fine.nbytes, 4), dynamic=True)
-        self._layer.replace([(vertices, self._formats, *self._names)], self._index)
+        self._mesh, self._count = mesh, 0
+        vertices = self._gpu.buffer(mesh.vertices)
+        self._index = self._gpu.context.buffer(reserve=max(mesh.fine.nbytes, 4), dynamic=True)
+        self._layer.replace([(vertices, *self._attributes)], self._index)
 
-    def draw(self, frame: Frame, variant: Variant) -> None:
+    def prepare(self, frame: Frame) -> None:
         mesh = self._mesh
         seen, ahead = frame.visible(mesh.centre_m, mesh.radius_m, self._reach_m)
         near = ahead - mesh.radius_m < COARSE_FROM_M
         chosen = np.concatenate([mesh.fine[seen & near].ravel(), mesh.coarse[seen & ~near].ravel()])
+        self._count = chosen.size
         if self._index is not None and chosen.size:
             self._index.write(chosen.tobytes())
-            self._layer.draw(variant, vertices=chosen.size)
+
+    def draw(self, variant: Variant) -> None:
+        self._layer.draw(variant, vertices=self._count)
 
     def release(self) -> None:
         self._layer.release()
@@ -182,24 +181,21 @@ class _StripLayer:
 class Road:
     """All lanes of a scene."""
 
-    def __init__(self, context: moderngl.Context) -> None:
+    def __init__(self, gpu: Gpu) -> None:
         def surface(
-            fragment: str, pixel_class: PixelClass, reach_m: float, lift_m: float
+            fragment: str, pixel_class: PixelClass, reach_m: float, lift_m: float = 0.0
         ) -> _StripLayer:
-            shaders = (_SURFACE_VERTEX, fragment)
-            return _StripLayer(context, shaders, ("place",), "3f", pixel_class, reach_m, lift_m)
+            vertex = _SURFACE_VERTEX.replace("LIFT_M", str(lift_m))
+            return _StripLayer(gpu, (vertex, fragment), ("3f", "place"), pixel_class, reach_m)
 
-        self._asphalt = surface(_ASPHALT, PixelClass.ROAD, REACH_M, 0.0)
+        self._asphalt = surface(_ASPHALT, PixelClass.ROAD, REACH_M)
         self._shoulders = surface(_SHOULDER, PixelClass.GROUND, PAINT_REACH_M, -0.02)
-        self._tracks = surface(_TRACKS, PixelClass.ROAD, TRACK_REACH_M, 0.0)
+        self._tracks = surface(_TRACKS, PixelClass.ROAD, TRACK_REACH_M)
+        attributes = ("2f 2f 1f 1f", "place", "side", "arc", "style")
         self._lines = _StripLayer(
-            context,
-            (_LINE_VERTEX, _LINES),
-            ("place", "side", "arc", "style"),
-            "2f 2f 1f 1f",
-            PixelClass.LINE,
-            PAINT_REACH_M,
+            gpu, (_LINE_VERTEX, _LINES), attributes, PixelClass.LINE, PAINT_REACH_M
         )
+        self._parts = (self._asphalt, self._shoulders, self._tracks, self._lines)
 
     def load(self, lanes: tuple[LaneStrip, ...]) -> None:
         """Replace the lanes of the previous scene."""
@@ -208,21 +204,26 @@ class Road:
         self._tracks.load(strips.wheel_tracks(lanes))
         self._lines.load(strips.lines(lanes))
 
-    def draw_surface(self, frame: Frame, variant: Variant) -> None:
+    def prepare(self, frame: Frame) -> None:
+        """Choose the chunks in view."""
+        for part in self._parts:
+            part.prepare(frame)
+
+    def draw_surface(self, variant: Variant) -> None:
         """Opaque asphalt."""
-        self._asphalt.draw(frame, variant)
+        self._asphalt.draw(variant)
 
-    def draw_shoulders(self, frame: Frame, variant: Variant) -> None:
+    def draw_shoulders(self, variant: Variant) -> None:
         """Gravel blended over grass; it lies lower than asphalt and must not be offset."""
-        self._shoulders.draw(frame, variant)
+        self._shoulders.draw(variant)
 
-    def draw_paint(self, frame: Frame, variant: Variant) -> None:
+    def draw_paint(self, variant: Variant) -> None:
         """What is blended over asphalt; the caller sets blending and polygon offset."""
         if "CLASSES" not in variant:
-            self._tracks.draw(frame, variant)
-        self._lines.draw(frame, variant)
+            self._tracks.draw(variant)
+        self._lines.draw(variant)
 
     def release(self) -> None:
         """Free all GPU objects."""
-        for part in (self._asphalt, self._shoulders, self._tracks, self._lines):
+        for part in self._parts:
             part.release()

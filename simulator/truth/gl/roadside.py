@@ -5,16 +5,13 @@ from __future__ import annotations
 import moderngl
 import numpy as np
 
-from simulator.truth.scene import Hills, PixelClass, Scenery
+from simulator.truth.scene import Floats, Hills, PixelClass, Scenery
 
-from .layer import Frame, Layer, Variant, floats
+from .layer import Frame, Gpu, Instances, Variant
 
 TREE_REACH_M = 260.0
 SHADOW_REACH_M = 90.0
 POST_REACH_M = 110.0
-CAPACITY = 4096
-"""Things of one kind drawn at most, nearest first."""
-
 _TREE_VERTEX = """
 in vec2 corner; in vec4 root; in float kind;  // root: x, y, z, height
 out vec2 texel; out vec3 light; out float clear;
@@ -125,7 +122,7 @@ _UPRIGHT = np.array([-1.0, 0.0, 1.0, 0.0, -1.0, 1.0, 1.0, 1.0])
 _QUAD = np.array([-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 1.0])
 
 
-def _cube() -> np.ndarray:
+def _cube() -> Floats:
     """(30, 6): position in -1..1 and normal; no floor."""
     rows = []
     for axis, sign in ((0, 1), (0, -1), (1, 1), (1, -1), (2, 1)):
@@ -140,47 +137,28 @@ def _cube() -> np.ndarray:
 class Roadside:
     """Trees, buildings and posts of a scene."""
 
-    def __init__(self, context: moderngl.Context) -> None:
-        def layer(
-            shaders: tuple[str, str], fixed: tuple[np.ndarray, str, str, str | None],
-            instances: tuple[object, ...], pixel_class: PixelClass, mode: int = moderngl.TRIANGLE_STRIP,
-        ) -> Layer:  # fmt: skip
-            vertices, formats, *names = fixed
-            content = [
-                (context.buffer(floats(vertices)), formats, *(n for n in names if n)),
-                instances,
-            ]
-            return Layer(context, *shaders, content, pixel_class, mode)
-
-        def reserve(fields: int) -> moderngl.Buffer:
-            return context.buffer(reserve=CAPACITY * fields * 4, dynamic=True)
-
-        self._tree_rows, self._shadow_rows = reserve(5), reserve(5)
-        self._building_rows, self._post_rows = reserve(8), reserve(3)
-        self._trees = layer(
-            (_TREE_VERTEX, _TREE), (_UPRIGHT, "2f", "corner", None),
-            (self._tree_rows, "4f 1f/i", "root", "kind"), PixelClass.VEGETATION,
-        )  # fmt: skip
-        self._shadows = layer(
-            (_SHADOW_VERTEX, _SHADOW), (_QUAD, "2f", "corner", None),
-            (self._shadow_rows, "4f 1f/i", "root", "kind"), PixelClass.GROUND,
-        )  # fmt: skip
-        self._buildings = layer(
-            (_BUILDING_VERTEX, _BUILDING), (_cube(), "3f 3f", "corner", "face"),
-            (self._building_rows, "4f 4f/i", "place", "form"), PixelClass.BUILDING,
+    def __init__(self, gpu: Gpu) -> None:
+        tree_row = ("4f 1f", "root", "kind")
+        upright, quad = (_UPRIGHT, "2f", "corner"), (_QUAD, "2f", "corner")
+        self._trees = Instances(
+            gpu, (_TREE_VERTEX, _TREE), upright, tree_row, PixelClass.VEGETATION
+        )
+        self._shadows = Instances(gpu, (_SHADOW_VERTEX, _SHADOW), quad, tree_row, PixelClass.GROUND)
+        self._posts = Instances(gpu, (_POST_VERTEX, _POST), quad, ("3f", "root"), PixelClass.POST)
+        self._buildings = Instances(
+            gpu,
+            (_BUILDING_VERTEX, _BUILDING),
+            (_cube(), "3f 3f", "corner", "face"),
+            ("4f 4f", "place", "form"),
+            PixelClass.BUILDING,
             moderngl.TRIANGLES,
-        )  # fmt: skip
-        self._posts = layer(
-            (_POST_VERTEX, _POST), (_QUAD, "2f", "corner", None),
-            (self._post_rows, "3f/i", "root"), PixelClass.POST,
-        )  # fmt: skip
-        self._shadow_count = 0
+        )
         self.load(Scenery(), Hills())
 
     def load(self, scenery: Scenery, hills: Hills) -> None:
         """Replace the things of the previous scene."""
 
-        def ground(rows: np.ndarray) -> np.ndarray:
+        def ground(rows: Floats) -> Floats:
             return hills.height_m(rows[:, 0], rows[:, 1])
 
         trees, buildings, posts = scenery.trees, scenery.buildings, scenery.posts
@@ -191,41 +169,31 @@ class Roadside:
         self._building_radius_m = np.hypot(buildings[:, 3], buildings[:, 4]) / 2
         self._post_table = np.column_stack([posts[:, :2], ground(posts)])
 
-    def draw(self, frame: Frame, variant: Variant) -> None:
-        """Draw all opaque things in view, nearest first, which spares hidden pixels."""
+    def prepare(self, frame: Frame) -> None:
+        """Choose what is in view, nearest first, which spares hidden pixels."""
 
         def nearest(
-            table: np.ndarray, radius_m: np.ndarray | float, reach_m: float
-        ) -> tuple[np.ndarray, np.ndarray]:
-            seen, ahead = frame.visible(table[:, :2], radius_m, reach_m)
-            chosen = np.nonzero(seen)[0]
-            chosen = chosen[np.argsort(ahead[chosen], kind="stable")][:CAPACITY]
-            return table[chosen], ahead[chosen]
+            table: Floats, radius_m: Floats | float, reach_m: float
+        ) -> tuple[Floats, Floats]:
+            chosen, ahead = frame.nearest(table[:, :2], radius_m, reach_m)
+            return table[chosen], ahead
 
-        rows, _ = nearest(self._building_table, self._building_radius_m, TREE_REACH_M)
-        self._write_and_draw(self._building_rows, rows, self._buildings, variant)
-        rows, _ = nearest(self._post_table, 0.5, POST_REACH_M)
-        self._write_and_draw(self._post_rows, rows, self._posts, variant)
-        rows, ahead = nearest(self._tree_table, 4.0, TREE_REACH_M)
-        self._write_and_draw(self._tree_rows, rows, self._trees, variant)
-        shaded = rows[ahead < SHADOW_REACH_M]
-        self._shadow_count = len(shaded)
-        if len(shaded):
-            self._shadow_rows.write(floats(shaded))
+        self._buildings.put(nearest(self._building_table, self._building_radius_m, TREE_REACH_M)[0])
+        self._posts.put(nearest(self._post_table, 0.5, POST_REACH_M)[0])
+        trees, ahead = nearest(self._tree_table, 4.0, TREE_REACH_M)
+        self._trees.put(trees)
+        self._shadows.put(trees[ahead < SHADOW_REACH_M])
+
+    def draw(self, variant: Variant) -> None:
+        """Draw all opaque things."""
+        for part in (self._buildings, self._posts, self._trees):
+            part.draw(variant)
 
     def draw_shadows(self, variant: Variant) -> None:
-        """Darken the ground beside the trees of the last `draw`."""
-        self._shadows.draw(variant, instances=self._shadow_count)
-
-    @staticmethod
-    def _write_and_draw(
-        buffer: moderngl.Buffer, rows: np.ndarray, layer: Layer, variant: Variant
-    ) -> None:
-        if len(rows):
-            buffer.write(floats(rows))
-            layer.draw(variant, instances=len(rows))
+        """Darken the ground beside trees; the caller sets blending and polygon offset."""
+        self._shadows.draw(variant)
 
     def release(self) -> None:
         """Free all GPU objects."""
-        for layer in (self._trees, self._shadows, self._buildings, self._posts):
-            layer.release()
+        for part in (self._trees, self._shadows, self._buildings, self._posts):
+            part.release()

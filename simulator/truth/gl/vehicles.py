@@ -6,14 +6,13 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.truth.scene import BODY_SIZE_M, Actors, Body, Hills, PixelClass
+from simulator.truth.scene import BODY_SIZE_M, Actors, Body, Floats, Hills, PixelClass
 
 from .bodies import lamps_m, meshes
-from .layer import Frame, Layer, Variant, floats
+from .layer import Frame, Gpu, Instances, Variant
 
 REACH_M = 260.0
-CAPACITY = 256
-"""Vehicles drawn at most; the world keeps far fewer alive."""
+FAR_MESH_FROM_M = 45.0
 
 _BODY_VERTEX = """
 in vec3 corner; in vec3 face; in vec3 base; in float material;
@@ -103,119 +102,92 @@ BRAKE_GLOW, TAIL_GLOW, HEAD_GLOW = (1.10, 0.24, 0.12), (0.30, 0.03, 0.02), (0.75
 class Vehicles:
     """All actors of a view."""
 
-    def __init__(self, context: moderngl.Context) -> None:
-        def instanced(rows: int, fields: int) -> moderngl.Buffer:
-            return context.buffer(reserve=rows * fields * 4, dynamic=True)
-
-        self._body_instances = {body: instanced(CAPACITY, 8) for body in Body}
-        self._bodies = {
-            body: self._body(context, body, self._body_instances[body]) for body in Body
-        }
-        self._shadow_instances = instanced(CAPACITY, 7)
-        self._glow_instances = instanced(4 * CAPACITY, 7)
-        self._shadows = self._sprites(context, _SHADOW_VERTEX, _SHADOW, self._shadow_instances,
-                                      "4f 3f/i", "pose", "extent")  # fmt: skip
-        self._glow = self._sprites(context, _GLOW_VERTEX, _GLOW, self._glow_instances,
-                                   "4f 3f/i", "lamp", "tint")  # fmt: skip
-        self._shadow_count = self._glow_count = 0
-
-    @staticmethod
-    def _body(context: moderngl.Context, body: Body, instances: moderngl.Buffer) -> Layer:
-        vertices, index = meshes()[body]
+    def __init__(self, gpu: Gpu) -> None:
         names = ("corner", "face", "base", "material")
-        content = [
-            (context.buffer(floats(vertices)), "3f 3f 3f 1f", *names),
-            (instances, "4f 4f/i", "pose", "finish"),
-        ]
-        triangles = context.buffer(index.tobytes())
-        return Layer(context, _BODY_VERTEX, _BODY, content, PixelClass.VEHICLE, index=triangles)
-
-    @staticmethod
-    def _sprites(
-        context: moderngl.Context, vertex: str, fragment: str, instances: moderngl.Buffer,
-        formats: str, *names: str,
-    ) -> Layer:  # fmt: skip
-        quad = context.buffer(floats(_QUAD))
-        content = [(quad, "2f", "corner"), (instances, formats, *names)]
-        return Layer(
-            context, vertex, fragment, content, PixelClass.VEHICLE, moderngl.TRIANGLE_STRIP
+        self._bodies = {
+            (body, far): Instances(
+                gpu,
+                (_BODY_VERTEX, _BODY),
+                (mesh.vertices, "3f 3f 3f 1f", *names),
+                ("4f 4f", "pose", "finish"),
+                PixelClass.VEHICLE,
+                moderngl.TRIANGLES,
+                mesh.far_index if far else mesh.near_index,
+            )
+            for body, mesh in meshes().items()
+            for far in (False, True)
+        }
+        quad = (_QUAD, "2f", "corner")
+        self._shadows = Instances(
+            gpu,
+            (_SHADOW_VERTEX, _SHADOW),
+            quad,
+            ("4f 3f", "pose", "extent"),
+            PixelClass.VEHICLE,
+        )
+        self._glow = Instances(
+            gpu, (_GLOW_VERTEX, _GLOW), quad, ("4f 3f", "lamp", "tint"), PixelClass.VEHICLE
         )
 
-    def draw(self, frame: Frame, variant: Variant, actors: Actors, hills: Hills) -> None:
-        """Draw bodies now and prepare the shadows and glow of the same frame."""
-        seen, ahead = frame.visible(actors.pose[:, :2], 6.0, REACH_M)
-        chosen = np.nonzero(seen)[0]
-        chosen = chosen[np.argsort(ahead[chosen], kind="stable")][:CAPACITY]
-        pose, body = actors.pose[chosen], actors.body[chosen]
-        braking = actors.braking[chosen]
+    def prepare(self, frame: Frame, actors: Actors, hills: Hills, night: bool) -> None:
+        """Choose who is in view and lay out bodies, shadows and glow."""
+        chosen, ahead = frame.nearest(actors.pose[:, :2], 6.0, REACH_M)
+        pose, body, braking = actors.pose[chosen], actors.body[chosen], actors.braking[chosen]
         ground = hills.height_m(pose[:, 0], pose[:, 1])
         placed = np.column_stack([pose[:, :2], ground, pose[:, 2]])
-        finish = np.column_stack([actors.colour_rgb[chosen], braking])
-        rows = np.column_stack([placed, finish])
-        for kind, layer in self._bodies.items():
-            mine = rows[body == kind]
-            if len(mine):
-                self._body_instances[kind].write(floats(mine))
-                layer.draw(variant, instances=len(mine))
-        if "CLASSES" not in variant:
-            self._prepare_shadows(placed, body, 0.35 if "NIGHT" in variant else 0.72)
-            self._prepare_glow(frame, placed, body, braking, "NIGHT" in variant)
+        rows = np.column_stack([placed, actors.colour_rgb[chosen], braking])
+        for (kind, far), instances in self._bodies.items():
+            instances.put(rows[(body == kind) & ((ahead > FAR_MESH_FROM_M) == far)])
+        half = np.array([BODY_SIZE_M[kind][:2] for kind in Body]) / 2 + 0.45
+        strength = np.full(len(body), 0.35 if night else 0.72)
+        self._shadows.put(np.column_stack([placed, half[body], strength]))
+        self._glow.put(_glow_rows(frame, placed, body, braking, night))
+
+    def draw(self, variant: Variant) -> None:
+        """Draw the bodies; the caller may cull back faces."""
+        for instances in self._bodies.values():
+            instances.draw(variant)
 
     def draw_shadows(self, variant: Variant) -> None:
-        """Darken the ground under the vehicles of the last `draw`."""
-        self._shadows.draw(variant, instances=self._shadow_count)
+        """Darken the ground; the caller sets blending and polygon offset."""
+        self._shadows.draw(variant)
 
     def draw_glow(self, variant: Variant) -> None:
         """Add light around lamps that shine; the caller sets additive blending."""
-        self._glow.draw(variant, instances=self._glow_count)
-
-    def _prepare_shadows(
-        self, placed: NDArray[np.float64], body: NDArray[np.int64], strength: float
-    ) -> None:
-        self._shadow_count = len(placed)
-        if len(placed):
-            half = np.array([BODY_SIZE_M[kind][:2] for kind in Body]) / 2 + 0.45
-            rows = np.column_stack([placed, half[body], np.full(len(body), strength)])
-            self._shadow_instances.write(floats(rows))
-
-    def _prepare_glow(
-        self,
-        frame: Frame,
-        placed: NDArray[np.float64],
-        body: NDArray[np.int64],
-        braking: NDArray[np.bool_],
-        night: bool,
-    ) -> None:
-        rows = []
-        for (x, y, z, yaw), kind, brakes in zip(placed, body, braking, strict=True):
-            towards = np.cos(yaw) * (frame.eye_m[0] - x) + np.sin(yaw) * (frame.eye_m[1] - y)
-            range_m = max(float(np.hypot(frame.eye_m[0] - x, frame.eye_m[1] - y)), 1.0)
-            tail, head = lamps_m(Body(kind))
-            if towards < -1.0 and (brakes or night):
-                lamp, tint = tail, BRAKE_GLOW if brakes else TAIL_GLOW
-            elif towards > 1.0 and night:
-                lamp, tint = head, HEAD_GLOW
-            else:
-                continue
-            # Never much smaller than a pixel, so that a far brake light still tells.
-            radius = max(
-                0.6 if brakes or lamp is head else 0.3, (0.014 if brakes else 0.009) * range_m
-            )
-            strength = abs(towards) / range_m
-            for side in (1.0, -1.0):
-                across = side * lamp[1]
-                rows.append(
-                    [
-                        x + np.cos(yaw) * lamp[0] - np.sin(yaw) * across,
-                        y + np.sin(yaw) * lamp[0] + np.cos(yaw) * across,
-                        z + lamp[2], radius, *(strength * channel for channel in tint),
-                    ]
-                )  # fmt: skip
-        self._glow_count = len(rows)
-        if rows:
-            self._glow_instances.write(floats(np.array(rows)))
+        self._glow.draw(variant)
 
     def release(self) -> None:
         """Free all GPU objects."""
-        for layer in (*self._bodies.values(), self._shadows, self._glow):
-            layer.release()
+        for part in (*self._bodies.values(), self._shadows, self._glow):
+            part.release()
+
+
+def _glow_rows(
+    frame: Frame, placed: Floats, body: NDArray[np.int64], braking: NDArray[np.bool_], night: bool
+) -> Floats:
+    """(lamps, 7): place, radius and colour of each lamp that shines towards the camera."""
+    rows: list[list[float]] = []
+    for (x, y, z, yaw), kind, brakes in zip(placed, body, braking, strict=True):
+        if not (brakes or night):
+            continue
+        cos_yaw, sin_yaw = np.cos(yaw), np.sin(yaw)
+        from_eye = frame.eye_m[:2] - (x, y)
+        towards = cos_yaw * from_eye[0] + sin_yaw * from_eye[1]
+        range_m = max(float(np.hypot(*from_eye)), 1.0)
+        tail, head = lamps_m(Body(kind))
+        if towards < -1.0:
+            (along, spacing, rise), tint = tail, BRAKE_GLOW if brakes else TAIL_GLOW
+            least_m, growth = (0.6, 0.014) if brakes else (0.3, 0.009)
+        elif towards > 1.0 and night:
+            (along, spacing, rise), tint = head, HEAD_GLOW
+            least_m, growth = 0.6, 0.009
+        else:
+            continue
+        # Never much smaller than a pixel, so that a far brake light still tells.
+        radius_m = max(least_m, growth * range_m)
+        colour = [abs(towards) / range_m * channel for channel in tint]
+        for across in (spacing, -spacing):
+            lamp_x = x + cos_yaw * along - sin_yaw * across
+            lamp_y = y + sin_yaw * along + cos_yaw * across
+            rows.append([lamp_x, lamp_y, z + rise, radius_m, *colour])
+    return np.array(rows).reshape(-1, 7)
