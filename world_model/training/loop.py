@@ -50,7 +50,7 @@ class LoopConfig:
 
 def learning_rate(config: LoopConfig, step: int) -> float:
     """Warm up, hold, then fall linearly to zero (a schedule that can be extended)."""
-    warm = min(1.0, (step + 1) / config.warmup_steps)
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
     fall = (config.steps - step) / max(1.0, config.decay_share * config.steps)
     return config.learning_rate * warm * min(1.0, max(fall, 0.01))
 
@@ -59,6 +59,11 @@ def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
     """The randomness of one step."""
     mixed = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(mixed) >> 1)
+
+
+def like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A copy of `value` in the parameter's memory layout: the fused optimiser walks memory, not indices."""
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 class Trainer:
@@ -83,12 +88,12 @@ class Trainer:
             betas=(0.9, config.beta2),
             fused=True,
         )
-        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.step = 0
         self.trained_s = 0.0
         self.run_dir = Path(config.run_dir)
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self._sync_buffers()
+        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
     # -- several processes -------------------------------------------------------------------
 
@@ -110,7 +115,7 @@ class Trainer:
         flat /= self.world_size
         offset = 0
         for p in self.parameters:
-            p.grad = flat[offset : offset + p.numel()].view_as(p)
+            p.grad = like(p, flat[offset : offset + p.numel()].view_as(p))
             offset += p.numel()
         for buffer in self.model.buffers():  # codebooks: every process follows the first
             if buffer.requires_grad is False and buffer.is_floating_point():
@@ -161,19 +166,24 @@ class Trainer:
             if f"moment1.{i}" in tensors:
                 self.optimizer.state[p] = {
                     "step": torch.tensor(float(self.step)),
-                    "exp_avg": tensors[f"moment1.{i}"],
-                    "exp_avg_sq": tensors[f"moment2.{i}"],
+                    "exp_avg": like(p, tensors[f"moment1.{i}"]),
+                    "exp_avg_sq": like(p, tensors[f"moment2.{i}"]),
                 }
         return True
 
     # -- the loop ----------------------------------------------------------------------------
 
     def run(self, on_checkpoint: Callable[[Trainer], Log] | None = None) -> None:
-        """Train until `steps` or `minutes`; SIGINT and SIGTERM checkpoint and return."""
+        """Train until `steps` or `minutes`; SIGINT and SIGTERM checkpoint and return.
+
+        `on_checkpoint` measures and writes what training is for, with every checkpoint and at the end.
+
+        Raises:
+            FloatingPointError: loss or gradient is not finite; the last checkpoint stays as it is.
+        """
         config = self.config
         started = last_save = last_log = time.monotonic()
         trained_before, logs, writer = self.trained_s, [], None
-        first_step = self.step
         if self.rank == 0:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -191,7 +201,7 @@ class Trainer:
                     self._report(figures, writer)
                     logs, last_log = [], now
                 enough = self._stop or 0 < 60 * config.minutes < now - started
-                due = now - last_save > config.checkpoint_s
+                due = now - last_save > config.checkpoint_s or self.step >= config.steps
                 if self._agree(due or enough):
                     self.save()
                     if on_checkpoint is not None and writer is not None:
@@ -206,8 +216,8 @@ class Trainer:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            if self.step > first_step:
-                self.save()
+            if writer is not None:
+                writer.close()
 
     def _ask_to_stop(self, *_: object) -> None:
         """Stop after the step at hand: a second process must not be left waiting for this one."""
@@ -227,8 +237,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        # codebook revival draws from the global generator
-        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        # codebook revival draws from the global generator, which must differ from the step's own
+        torch.manual_seed(step_generator(config.seed + 1, self.step, self.rank).initial_seed())
         loss, log = self.loss(self.step, step_generator(config.seed, self.step, self.rank))
         if not math.isfinite(float(loss.detach())):
             raise FloatingPointError(f"loss is {float(loss.detach())} at step {self.step}: {log}")
@@ -236,6 +246,8 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise FloatingPointError(f"gradient norm is {float(norm)} at step {self.step}: {log}")
         self.optimizer.step()
         self.step += 1
         decay = min(config.average_decay, self.step / (self.step + 20))
