@@ -1,0 +1,112 @@
+"""Models and drives small enough to train in a second: pictures of 32x64, ten tokens, a moving bar.
+
+Frame t+1 is frame t with its bar moved by the action of row t, so whoever pairs frames, actions and
+labels wrongly can't learn the drives.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from world_model.checkpoint import Checkpoint, ModelConfig
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.families.var import Var, VarConfig
+from world_model.tokenizer.autoencoder import AutoencoderConfig
+from world_model.tokenizer.model import Tokenizer, TokenizerConfig
+from world_model.tokenizer.quantizer import QuantizerConfig
+
+HEIGHT, WIDTH = 32, 64
+COLUMNS = 4  # the bar stands in one of these, each as wide as a cell of the latent map
+YAW_RATE_RADPS = 0.3  # at full lock: the label that comes with the frame after the action
+
+QUANTIZER = QuantizerConfig(heights=(1, 2, 2), vocabulary=16, channels=8, decay=0.9)
+TOKENIZER = TokenizerConfig(
+    AutoencoderConfig((8, 8, 16), (1, 1, 1), (8, 8, 16), (1, 1, 1), latent_channels=8),
+    QUANTIZER,
+    frame_height=HEIGHT,
+    frame_width=WIDTH,
+)
+WORLD = VarConfig(width=32, depth=2, heads=2)
+
+
+def random_checkpoint(seed: int = 0, **config: object) -> Checkpoint:
+    """An untrained model whose parts all have a say: weights that start at zero are drawn too."""
+    torch.manual_seed(seed)
+    tokenizer, world = Tokenizer(TOKENIZER), Var(WORLD, QUANTIZER)
+    for module in (tokenizer, world):
+        for value in module.parameters():
+            if value.ndim >= 2 or not value.any():
+                torch.nn.init.normal_(value, std=0.15)
+        module.eval().requires_grad_(False)
+    described = ModelConfig(name="tiny", tokenizer=TOKENIZER, world=WORLD, **config)  # type: ignore
+    return Checkpoint(described, tokenizer, world, f"random-{seed}")
+
+
+def random_frames(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Coarse coloured noise: (count, H, W, 3)."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (count, 4, 8, 3), np.uint8)
+    return blocks.repeat(8, 1).repeat(8, 2)
+
+
+def bar_frame(column: int) -> NDArray[np.uint8]:
+    """A white bar on grey."""
+    frame = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    left = column * WIDTH // COLUMNS
+    frame[:, left : left + WIDTH // COLUMNS] = 230
+    return frame
+
+
+def bar_column(frame: NDArray[np.uint8]) -> int:
+    """Where the bar of a (decoded) frame stands."""
+    return int(frame.astype(float).mean((0, 2)).reshape(COLUMNS, -1).mean(1).argmax())
+
+
+def moved(column: int, steer: float) -> int:
+    """Steer to the left (positive) moves the bar one column to the left, wrapped around."""
+    return (column - round(float(steer))) % COLUMNS
+
+
+def write_cache(
+    root: Path, drives: dict[str, list[int]], seed: int = 0, classes: bool = False
+) -> Path:
+    """A frame cache as training reads it: for each split a shard with drives of these lengths."""
+    rng = np.random.default_rng(seed)
+    root.mkdir(parents=True, exist_ok=True)
+    shards, episode = [], 0
+    for split, lengths in drives.items():
+        frames, actions, yaws, episodes = [], [], [], []
+        for length in lengths:
+            column, yaw = int(rng.integers(COLUMNS)), 0.0
+            for step in range(length):
+                steer = float(rng.integers(-1, 2))
+                frames.append(bar_frame(column))
+                yaws.append(yaw)
+                episodes.append(episode)
+                last = step == length - 1
+                actions.append([np.nan, np.nan] if last else [steer, 0.0])
+                column, yaw = moved(column, steer), YAW_RATE_RADPS * steer
+            episode += 1
+        name = f"{len(shards):04d}"
+        state = np.full((len(frames), len(STATE_HEADS)), np.nan, np.float32)
+        state[:, 0], state[:, 1] = 10.0, yaws
+        np.save(root / f"{name}.frames.npy", np.stack(frames))
+        if classes:
+            masks = np.full((len(frames), HEIGHT // 2, WIDTH // 2), 2, np.uint8)
+            masks[:, :, : WIDTH // 8] = 4
+            np.save(root / f"{name}.classes.npy", masks)
+        np.savez(
+            root / f"{name}.steps.npz",
+            action=np.array(actions, np.float32),
+            state=state,
+            events=np.zeros((len(frames), len(EVENT_HEADS)), np.float32),
+            episode=np.array(episodes, np.int32),
+            step=np.concatenate([np.arange(n) for n in lengths]).astype(np.int32),
+        )
+        shards.append({"name": name, "split": split, "frames": len(frames)})
+    (root / "index.json").write_text(json.dumps({"shards": shards}))
+    return root
