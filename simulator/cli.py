@@ -35,7 +35,7 @@ VERBS = (
     Verb("collect", "simulator.recording.collect_cli:collect", "Record drives.", "Learn"),
     Verb("import", "simulator.recording.import_cli:app", "Import recorded real drives.", "Learn"),
     Verb("train", "simulator.train_cli:app", "Train a tokenizer or a world model.", "Learn"),
-    Verb("eval", "simulator.evaluation.cli:evaluate", "Judge a world model.", "Judge"),
+    Verb("eval", "simulator.evaluation.cli:app", "Judge a world model.", "Judge"),
     Verb("bench", "simulator.bench:bench", "Measure speed and memory.", "Judge"),
     Verb("doctor", "simulator.doctor:doctor", "Check this machine; print fixes.", "Look"),
     Verb("info", "simulator.info:info", "Show versions, models and paths.", "Look"),

@@ -1,0 +1,115 @@
+"""`dreamlane eval`: judge a checkpoint on held-out drives; one report for all parts or for one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Judge a world model: open loop, control, stability, tokenizer.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+PARTS = ("reconstruction", "open-loop", "control", "stability")
+
+Model = Annotated[str, typer.Option(help="A shipped model's name or a checkpoint folder.")]
+Cache = Annotated[str, typer.Option(help="Frame cache whose held-out drives are used.")]
+Output = Annotated[str, typer.Option(help="Folder of the report; empty: outputs/eval/<model>.")]
+Quick = Annotated[bool, typer.Option(help="Only see that it runs; not to be quoted.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="key=value, such as open_loop.starts=128 batch=16")
+]
+MODEL, CACHE = "town", "data/cache/town"
+
+
+@app.command("all")
+def all_parts(
+    overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
+    quick: Quick = False,
+) -> None:  # fmt: skip
+    """Everything. A checkpoint with a tokenizer only gets the tokenizer's part."""
+    run(PARTS, overrides, model, cache, output, quick)
+
+
+@app.command("open-loop")
+def open_loop(
+    overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
+    quick: Quick = False,
+) -> None:  # fmt: skip
+    """Recorded starts and actions: dream against truth, copy-last-frame and tokenizer."""
+    run(("open-loop",), overrides, model, cache, output, quick)
+
+
+@app.command()
+def control(
+    overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
+    quick: Quick = False,
+) -> None:  # fmt: skip
+    """Steering sweep, braking and pulling away, and what shuffled actions cost."""
+    run(("control",), overrides, model, cache, output, quick)
+
+
+@app.command()
+def stability(
+    overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
+    quick: Quick = False,
+) -> None:  # fmt: skip
+    """A minute with the lane keeper at the wheel: survival and a contact sheet."""
+    run(("stability",), overrides, model, cache, output, quick)
+
+
+@app.command()
+def reconstruction(
+    overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
+    quick: Quick = False,
+) -> None:  # fmt: skip
+    """The tokenizer alone: held-out frames encoded and decoded, by weather."""
+    run(("reconstruction",), overrides, model, cache, output, quick)
+
+
+@app.command("cache")
+def build(
+    cache: Cache = CACHE,
+    recordings: Annotated[
+        str, typer.Option(help="Recorded drives; empty: data/recordings/<name of the cache>.")
+    ] = "",
+) -> None:
+    """Decode the held-out drives of a recorded set into the cache that the other verbs read."""
+    from simulator.recording.cache import build_cache
+
+    folder = Path(recordings) if recordings else Path("data/recordings") / Path(cache).name
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no recordings at {folder}: `dreamlane collect --set {Path(cache).name}` makes them"
+        )
+    print(f"{len(build_cache(folder, Path(cache), 'val'))} held-out frames in {cache}")
+
+
+def run(
+    parts: tuple[str, ...], overrides: list[str] | None, model: str, cache: str, output: str,
+    quick: bool,
+) -> None:  # fmt: skip
+    """Evaluate the parts one after the other; the report is written after each."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from simulator.config import compose
+    from simulator.evaluation.judge import judge
+    from simulator.evaluation.settings import EvalConfig
+    from simulator.evaluation.subject import open_subject
+
+    given = [f"model='{model}'", f"cache='{cache}'", f"output='{output}'"]
+    config = compose(EvalConfig, "eval_quick" if quick else "eval", [*given, *(overrides or [])])
+    subject = open_subject(config)
+    folder = Path(config.output or Path("outputs/eval") / Path(config.model).name)
+    console = Console()
+    with Progress(console=console) as bar:
+        report = judge(subject, parts, folder, bar)
+    from rich.markdown import Markdown
+
+    console.print(Markdown(report.to_markdown()))
+    console.print(f"wrote {folder / 'report.json'} and report.md", soft_wrap=True)

@@ -1,0 +1,66 @@
+"""Bootstrap intervals over drives: clips of one drive resemble each other and are resampled together.
+
+Shapes: N clips, G drives, D draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 1000
+SEED = 20_020
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval, from `n` clips of `drives` drives."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    drives: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it: NaN becomes None."""
+        return {k: None if v != v else v for k, v in asdict(self).items()}
+
+
+def mean_interval(values_N: NDArray[Any], drive_N: NDArray[Any]) -> Interval:
+    """Mean of the values; NaN are left out. With a single drive the interval is that point."""
+    known = ~np.isnan(values_N)
+    values, drives = np.asarray(values_N, np.float64)[known], np.asarray(drive_N)[known]
+    if not len(values):
+        return Interval(np.nan, np.nan, np.nan, 0, 0)
+    _, index = np.unique(drives, return_inverse=True)
+    sums, counts = np.bincount(index, values), np.bincount(index)
+    picks_DG = np.random.default_rng(SEED).integers(len(sums), size=(DRAWS, len(sums)))
+    low, high = np.quantile(sums[picks_DG].sum(1) / counts[picks_DG].sum(1), (0.025, 0.975))
+    return Interval(float(values.mean()), float(low), float(high), len(values), len(sums))
+
+
+def statistic_interval(
+    statistic: Callable[[NDArray[np.int64]], float], drive_N: NDArray[Any], draws: int = 300
+) -> Interval:
+    """Any statistic of a set of clips; `statistic` gets row numbers, possibly repeated."""
+    _, index = np.unique(drive_N, return_inverse=True)
+    members = [np.flatnonzero(index == g) for g in range(index.max() + 1)]
+    rng = np.random.default_rng(SEED)
+    drawn = [
+        statistic(
+            np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
+        )
+        for _ in range(draws)
+    ]
+    finite = np.array([d for d in drawn if d == d])
+    low, high = np.quantile(finite, (0.025, 0.975)) if len(finite) else (np.nan, np.nan)
+    value = statistic(np.arange(len(drive_N)))
+    return Interval(float(value), float(low), float(high), len(drive_N), len(members))

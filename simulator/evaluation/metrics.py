@@ -1,0 +1,142 @@
+"""Figures of merit as pure functions of arrays: what a number in the report means is decided here.
+
+Shapes: N clips, T steps, H W picture, S states (`STATE_HEADS`). Pictures are uint8 RGB.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from world_model.heads import STATE_SCALES
+
+Frames = NDArray[np.uint8]
+Values = NDArray[np.float64]
+Floats = NDArray[np.floating]
+
+VERSION = 1
+"""Of the set of metrics; it rises when a number's meaning changes."""
+
+PSNR_CAP_DB = 80.0
+"""What equal pictures get: infinity has no mean."""
+
+
+def psnr_db(frames_NHWC: Frames, truth_NHWC: Frames) -> Values:
+    """Peak signal-to-noise ratio of each picture, (N,), at most `PSNR_CAP_DB`."""
+    _same_shape(frames_NHWC, truth_NHWC)
+    mse = np.square(frames_NHWC.astype(np.float64) - truth_NHWC).mean((1, 2, 3))
+    floor = 255.0**2 / 10 ** (PSNR_CAP_DB / 10)
+    out: Values = 10 * np.log10(255.0**2 / np.maximum(mse, floor))
+    return out
+
+
+def ssim(frames_NHWC: Frames, truth_NHWC: Frames) -> Values:
+    """Structural similarity of each picture, (N,); 1 for equal ones."""
+    import torch
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    _same_shape(frames_NHWC, truth_NHWC)
+    shown, true = (
+        torch.from_numpy(np.ascontiguousarray(f)).permute(0, 3, 1, 2).float()
+        for f in (frames_NHWC, truth_NHWC)
+    )
+    values = structural_similarity_index_measure(shown, true, reduction="none", data_range=255.0)
+    out: Values = torch.as_tensor(values).reshape(-1).double().numpy()
+    return out
+
+
+def fine_detail(frames_NHWC: Frames) -> Values:
+    """Energy of the finest detail of each picture, (N,): mean square of its Laplacian."""
+    grey = (cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in frames_NHWC)
+    return np.array([np.square(cv2.Laplacian(g, cv2.CV_64F)).mean() for g in grey])
+
+
+def sharpness_ratio(frames_NHWC: Frames, truth_NHWC: Frames) -> Values:
+    """Fine detail over the truth's, (N,): 1 as sharp, below it blurred, above it grainy."""
+    _same_shape(frames_NHWC, truth_NHWC)
+    return fine_detail(frames_NHWC) / np.maximum(fine_detail(truth_NHWC), 1e-6)
+
+
+def change(old_NHWC: Frames, new_NHWC: Frames) -> Values:
+    """Mean absolute difference of two successive pictures in grey levels, (N,)."""
+    _same_shape(old_NHWC, new_NHWC)
+    out: Values = np.abs(new_NHWC.astype(np.float64) - old_NHWC).mean((1, 2, 3))
+    return out
+
+
+def state_error(read_NS: Floats, true_NS: Floats) -> Values:
+    """One number a clip, (N,): mean over the known states of |error| / typical size of the state."""
+    errors = np.abs(read_NS.astype(np.float64) - true_NS) / np.array(STATE_SCALES)
+    known = ~np.isnan(errors)
+    sums, counts = np.where(known, errors, 0.0).sum(1), known.sum(1)
+    out: Values = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return out
+
+
+def gain_and_r2(commanded_N: Floats, read_N: Floats) -> tuple[float, float]:
+    """Slope of the line through read over commanded (ideal 1), and the squared correlation.
+
+    NaN where the commanded values don't vary.
+    """
+    x, y = commanded_N - np.mean(commanded_N), read_N - np.mean(read_N)
+    xx, yy, xy = float(np.dot(x, x)), float(np.dot(y, y)), float(np.dot(x, y))
+    if xx == 0.0:
+        return float("nan"), float("nan")
+    return xy / xx, xy * xy / (xx * yy) if yy > 0.0 else 0.0
+
+
+def sign_accuracy(commanded_N: Floats, read_N: Floats, threshold: float) -> float:
+    """Share of readings with the right sign where |commanded| exceeds the threshold."""
+    clear = np.abs(commanded_N) > threshold
+    if not clear.any():
+        return float("nan")
+    return float(np.mean(np.sign(commanded_N[clear]) == np.sign(read_N[clear])))
+
+
+def ranks(values_N: Floats) -> Values:
+    """Ranks from 0, equal values sharing their mean rank."""
+    _, inverse, counts = np.unique(values_N, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    out: Values = (ends - (counts + 1) / 2)[inverse]
+    return out
+
+
+def spearman(a_N: Floats, b_N: Floats) -> float:
+    """Rank correlation; NaN where one of them doesn't vary."""
+    a, b = ranks(a_N) - (len(a_N) - 1) / 2, ranks(b_N) - (len(b_N) - 1) / 2
+    size = float(np.sqrt(np.dot(a, a) * np.dot(b, b)))
+    return float(np.dot(a, b)) / size if size > 0.0 else float("nan")
+
+
+def lag_steps(commanded_NT: Floats, read_NT: Floats, longest: int) -> int:
+    """By how many steps the readings trail: the shift of smallest mean absolute difference.
+
+    The first `longest` columns of both are the run-up: every shift is judged on the columns after.
+    """
+    steps = commanded_NT.shape[1]
+    if commanded_NT.shape != read_NT.shape or not 0 <= longest < steps:
+        raise ValueError(
+            f"series have shapes {commanded_NT.shape} and {read_NT.shape}, longest={longest};"
+            " accepted: equal shapes with more columns than `longest`"
+        )
+    tail = read_NT[:, longest:]
+    misfits = [
+        float(np.abs(commanded_NT[:, longest - lag : steps - lag] - tail).mean())
+        for lag in range(longest + 1)
+    ]
+    return int(np.argmin(misfits))
+
+
+def running_mean(values_NT: Floats, length: int) -> Values:
+    """Mean of each step and up to `length` - 1 before it, (N, T)."""
+    padded = np.concatenate([np.zeros((len(values_NT), 1)), np.cumsum(values_NT, 1)], 1)
+    ends = np.arange(1, values_NT.shape[1] + 1)
+    starts = np.maximum(ends - length, 0)
+    out: Values = (padded[:, ends] - padded[:, starts]) / (ends - starts)
+    return out
+
+
+def _same_shape(a: Frames, b: Frames) -> None:
+    if a.shape != b.shape or a.ndim != 4:
+        raise ValueError(f"pictures have shapes {a.shape} and {b.shape}; accepted: equal (N,H,W,3)")

@@ -1,0 +1,72 @@
+"""How far the meter itself can be trusted: its error on true held-out pairs, printed before all else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.evaluation import metrics
+from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
+from simulator.evaluation.report import Section, table
+from simulator.evaluation.subject import Subject, spread
+from world_model.engine.base import STATE_HEADS
+
+STANDING_MPS = 0.05
+
+
+def reading(subject: Subject) -> Section:
+    """The meter on true pairs of the drives at hand: what a perfect dream would be read as."""
+    drives = subject.drives
+    rows = drives.window_ends(1, 0)
+    known = ~np.isnan(drives.state_NS[rows][:, :2]).any(1)
+    rows = spread(rows[known], subject.config.meter_pairs)
+    figures: dict[str, object] = {"meter": subject.meter.hash, **subject.meter.facts}
+    if not len(rows):
+        return Section("meter", "The meter itself", figures, notes=("No labels: can't be judged.",))
+    read, true = subject.read(drives.frames(rows - 1), drives.frames(rows)), drives.state_NS[rows]
+    groups = drives.episode_N[rows]
+    lines = []
+    for i, name in enumerate(STATE_HEADS):
+        error = mean_interval(np.abs(read[:, i] - true[:, i]), groups)
+
+        def gain(picked: np.ndarray, i: int = i) -> float:
+            pair = true[picked, i], read[picked, i]
+            clear = ~np.isnan(pair[0])
+            return metrics.gain_and_r2(pair[0][clear], pair[1][clear])[0]
+
+        slope: Interval = statistic_interval(gain, groups)
+        fit = metrics.gain_and_r2(
+            *(values[~np.isnan(true[:, i]), i].astype(np.float64) for values in (true, read))
+        )
+        figures[name] = {"mae": error.to_json(), "gain": slope.to_json(), "r2": fit[1]}
+        lines.append((name, str(error), str(slope), f"{fit[1]:.3f}", str(error.n)))
+    standing = rows[true[:, 0] < STANDING_MPS]
+    if len(standing):
+        old, new = drives.frames(standing - 1), drives.frames(standing)
+        speeds = subject.read(old, new)[:, 0]
+        still = {
+            "pairs": len(standing),
+            "mean_speed_mps": float(speeds.mean()),
+            "share_below_0.5_mps": float((speeds < 0.5).mean()),
+            "change_grey_levels": float(metrics.change(old, new).mean()),
+        }
+        figures["standing_still"] = still
+        note = (
+            f"At a true standstill ({still['pairs']} pairs) it reads {still['mean_speed_mps']:.2f}"
+            f" m/s on average, below 0.5 m/s in {still['share_below_0.5_mps']:.0%};"
+            f" the picture changes by {still['change_grey_levels']:.2f} grey levels a step."
+        )
+    else:
+        note = "The pairs hold no standstill."
+    return Section(
+        "meter",
+        "The meter itself",
+        figures,
+        (
+            table(
+                "Meter on true held-out pairs (what a perfect dream would be read as)",
+                ("state", "mean abs. error [95 %]", "gain [95 %]", "R²", "pairs"),
+                lines,
+            ),
+        ),
+        (note,),
+    )

@@ -1,0 +1,93 @@
+"""How much is evaluated; composed by Hydra from conf/eval.yaml, or conf/eval_quick.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLoopConfig:
+    """Recorded starts under recorded actions."""
+
+    starts: int = 64
+    horizons: tuple[int, ...] = (1, 5, 10, 20, 40)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """Does the picture obey the wheel and the pedals?"""
+
+    steer_values: int = 11
+    starts_per_band: int = 4
+    bands_mps: tuple[float, ...] = (3.0, 7.0, 11.0, 15.0, 19.0, 26.0)
+    lateral_mps2: float = 4.0  # the outermost steer values command this much
+    hold_steps: int = 10
+    settle_steps: int = 5  # readings before this many steps aren't averaged
+    sign_threshold_radps: float = 0.05
+    brake_starts: int = 16
+    brake_steps: int = 50
+    stand_steps: int = 30
+    pull_away_steps: int = 20
+    stopped_mps: float = 0.5
+    moving_mps: float = 2.0
+    likelihood_pairs: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class StabilityConfig:
+    """The lane keeper at the wheel of an endless dream, and in the reference world."""
+
+    rollouts: int = 24
+    truth_rollouts: int = 8
+    steps: int = 600
+    columns_s: tuple[float, ...] = (1.0, 10.0, 20.0, 30.0, 45.0, 60.0)
+    drift_limit: float = 0.25
+    detail_range: tuple[float, float] = (0.2, 5.0)  # of the start's fine detail
+    offset_limit_m: float = 2.0
+    frozen_below: float = 0.3  # grey levels a step, while the heads say it moves
+
+
+@dataclass(frozen=True, slots=True)
+class EvalConfig:
+    """Everything an evaluation depends on."""
+
+    model: str = "town"  # a shipped model's name or a checkpoint folder
+    meter: str = "meter"  # likewise
+    cache: str = "data/cache/town"  # frame cache whose held-out drives are used
+    contexts: str = ""  # recorded starts of dreams; empty takes the model's own
+    output: str = ""  # empty: outputs/eval/<model>
+    backend: str = "eager"
+    batch: int = 8
+    seed: int = 0
+    meter_pairs: int = 600
+    frames: int = 240  # encoded and decoded for the tokenizer's figures
+    open_loop: OpenLoopConfig = field(default_factory=OpenLoopConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
+    stability: StabilityConfig = field(default_factory=StabilityConfig)
+
+    def __post_init__(self) -> None:
+        """Check the numbers. Raises ValueError naming field, value and what is accepted."""
+        counts = {
+            "batch": self.batch,
+            "meter_pairs": self.meter_pairs,
+            "frames": self.frames,
+            "open_loop.starts": self.open_loop.starts,
+            "control.starts_per_band": self.control.starts_per_band,
+            "control.brake_starts": self.control.brake_starts,
+            "control.likelihood_pairs": self.control.likelihood_pairs,
+            "stability.rollouts": self.stability.rollouts,
+            "stability.steps": self.stability.steps,
+        }
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"{name}={value}; accepted: at least 1")
+        horizons = self.open_loop.horizons
+        if not horizons or min(horizons) < 1 or list(horizons) != sorted(set(horizons)):
+            raise ValueError(f"open_loop.horizons={horizons}; accepted: rising, from 1 step on")
+        if self.control.steer_values < 2:
+            raise ValueError(f"control.steer_values={self.control.steer_values}; at least 2")
+        if not 0 <= self.control.settle_steps < self.control.hold_steps:
+            raise ValueError(
+                f"control.settle_steps={self.control.settle_steps}; accepted: 0 to"
+                f" hold_steps - 1 ({self.control.hold_steps - 1})"
+            )

@@ -1,0 +1,160 @@
+"""What is evaluated and with what: checkpoint, engine, meter and held-out drives, opened once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.assets import model_dir
+from simulator.evaluation.settings import EvalConfig
+from world_model.checkpoint import Checkpoint, CheckpointError, load
+from world_model.engine import load_engine
+from world_model.engine.base import Engine
+from world_model.meter import LoadedMeter, load_meter
+from world_model.training.data import DataError, Drives, load_drives
+
+SPLIT = "val"
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under evaluation and the means to judge it."""
+
+    config: EvalConfig
+    folder: Path
+    checkpoint: Checkpoint
+    drives: Drives
+
+    @cached_property
+    def meter(self) -> LoadedMeter:
+        """The independent reader of pictures."""
+        return load_meter(folder_of(self.config.meter))
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Dreams `config.batch` drives at once. Raises CheckpointError for a mere tokenizer."""
+        if not self.has_world:
+            raise CheckpointError(
+                f"{self.folder} holds a tokenizer only: `dreamlane eval reconstruction` is all that"
+                " can be asked of it"
+            )
+        return load_engine(self.folder, self.config.batch, self.config.backend)
+
+    @property
+    def has_world(self) -> bool:
+        """Whether there is a world model besides the tokenizer."""
+        return self.checkpoint.world is not None
+
+    @cached_property
+    def weather_of_drive(self) -> dict[int, str]:
+        """Weather by number of drive, "unknown" where nothing tells it."""
+        index = json.loads((Path(self.config.cache) / "index.json").read_text())
+        paths = [e["path"] for shard in index["shards"] for e in shard["episodes"]]
+        return {i: weather_of(Path(p)) for i, p in enumerate(paths)}
+
+    def read(self, old: NDArray[np.uint8], new: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The meter's states of the newer pictures, (B, S)."""
+        return self.meter.meter.read(old, new)
+
+    def generators(self, rows: Rows) -> list[np.random.Generator]:
+        """Noise that depends on the start and the seed alone, not on the batch it is in."""
+        return [np.random.default_rng([self.config.seed, int(row)]) for row in rows]
+
+    def begin(self, rows: Rows) -> None:
+        """Start the engine's dreams from the recorded frames that end at each row."""
+        index = rows[:, None] + np.arange(1 - self.engine.context_frames, 1)
+        self.engine.reset(
+            np.stack([self.drives.frames(i) for i in index]),
+            np.nan_to_num(self.drives.action_NA[index]),
+            np.nan_to_num(self.drives.state_NS[index][..., :2]),
+        )
+
+    def reconstruct(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Encode and decode pictures."""
+        import torch
+
+        tokenizer = self.checkpoint.tokenizer
+        parts = [
+            tokenizer.decode(tokenizer.encode(torch.from_numpy(frames[i : i + 16]))).numpy()
+            for i in range(0, len(frames), 16)
+        ]
+        out: NDArray[np.uint8] = np.concatenate(parts)
+        return out
+
+
+def open_subject(config: EvalConfig) -> Subject:
+    """Load everything an evaluation needs.
+
+    Raises:
+        CheckpointError: no usable checkpoint.
+        DataError: no frame cache, or none with held-out drives; says which commands build it.
+    """
+    folder = folder_of(config.model)
+    checkpoint = load(folder)
+    if not (Path(config.cache) / "index.json").is_file():
+        name = Path(config.cache).name
+        raise DataError(
+            f"no frame cache at {config.cache}. Drives are recorded by `dreamlane collect --set"
+            f" {name}`, then `dreamlane eval cache --cache {config.cache}` decodes the held-out ones"
+        )
+    drives = load_drives(config.cache, SPLIT)
+    tokenizer = checkpoint.config.tokenizer
+    wanted = (tokenizer.frame_height, tokenizer.frame_width, 3)
+    if drives.frame_shape != wanted:
+        raise DataError(
+            f"{config.cache} holds frames {drives.frame_shape}; the model's are {wanted}"
+        )
+    return Subject(config, folder, checkpoint, drives)
+
+
+def folder_of(name: str) -> Path:
+    """A shipped model's folder by name, any other by path."""
+    return Path(name) if "/" in name or Path(name).is_dir() else model_dir(name)
+
+
+def spread(rows: Rows, count: int) -> Rows:
+    """`count` of the rows at even distances, all of them if there are fewer."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def padded_batches(count: int, size: int) -> list[tuple[NDArray[np.int64], int]]:
+    """Numbers 0 ... count - 1 in batches of exactly `size`, the last one filled up by repetition.
+
+    Returns each batch and how many of it count.
+    """
+    batches = []
+    for start in range(0, count, size):
+        part = np.arange(start, min(start + size, count))
+        batches.append((np.resize(part, size), len(part)))
+    return batches
+
+
+def weather_of(recording: Path) -> str:
+    """The weather of a recorded drive: from its notes, its scenario, or the draw that made it."""
+    import scenarios
+
+    try:
+        meta: dict[str, Any] = json.loads((recording / "meta.json").read_text())
+    except (OSError, ValueError):
+        return "unknown"
+    name = str(meta.get("scenario"))
+    if "weather" in meta:
+        return str(meta["weather"])
+    if name in scenarios.names():
+        return str(scenarios.load(name).weather)
+    drawn = (meta.get("reset_options") or {}).get("scenario") == "random"
+    if meta.get("environment") != "dreamlane/Truth-v0" or not drawn:
+        return "unknown"
+    from gymnasium.utils import seeding
+
+    scenario = scenarios.sample(seeding.np_random(int(meta["seed"]))[0])
+    return str(scenario.weather) if scenario.name == name else "unknown"
