@@ -33,7 +33,7 @@ GRADE_BASE_M = 1.4
 """The road's grade is read this far behind and ahead of the car's centre: at the axles."""
 
 
-class CameraError(RuntimeError):
+class CameraError(OSError):
     """The camera can't draw: OpenGL is missing, or it was used before `load` or after `close`."""
 
 
