@@ -1,0 +1,136 @@
+"""The meter learns motion from pairs of frames, and its files are checked like any checkpoint."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from world_model.checkpoint import CheckpointError
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.meter import Meter, MeterConfig, load_meter, save_meter
+from world_model.training.data import DataError
+from world_model.training.loop import LoopConfig
+from world_model.training.meter import MeterTraining, labelled, train_meter
+
+SMALL = MeterConfig(height=32, width=64, channels=(16, 16, 16), squeeze=8, hidden=32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_cache(folder, labels: bool = True) -> None:
+    """Drives in which a texture moves sideways: the yaw rate is the movement, all else is zero."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    shards = []
+    for name, split, episodes in (("0000", "train", 12), ("0001", "val", 4)):
+        frames, states, ids = [], [], []
+        for episode in range(episodes):
+            texture = rng.integers(0, 255, (16, 64, 3)).repeat(8, 0).repeat(4, 1)
+            moves = 8 * rng.integers(-1, 2, 12)
+            for move in moves:
+                texture = np.roll(texture, move, 1)
+                frames.append(texture.astype(np.uint8))
+                row = np.zeros(len(STATE_HEADS), np.float32)
+                row[1] = move / 16
+                states.append(row if labels else row * np.nan)
+                ids.append(episode)
+        count = len(frames)
+        np.save(folder / f"{name}.frames.npy", np.stack(frames))
+        np.savez(
+            folder / f"{name}.steps.npz",
+            action=np.zeros((count, 2), np.float32),
+            state=np.stack(states),
+            events=np.zeros((count, len(EVENT_HEADS)), np.float32),
+            episode=np.array(ids) + (100 if split == "val" else 0),
+        )
+        shards.append({"name": name, "split": split, "frames": count, "episodes": []})
+    (folder / "index.json").write_text(json.dumps({"shards": shards}))
+
+
+def settings(tmp_path) -> MeterTraining:
+    loop = LoopConfig(
+        run_dir=str(tmp_path / "run"), steps=90, learning_rate=4e-3, warmup_steps=5,
+        average_decay=0.9, log_every=15,
+    )  # fmt: skip
+    return MeterTraining(
+        cache_dir=str(tmp_path / "cache"), meter=SMALL, loop=loop, batch=16, noise=0.0,
+        mirror_share=0.2,
+    )  # fmt: skip
+
+
+def test_it_learns_motion_and_writes_its_held_out_errors_into_its_card(tmp_path):
+    write_cache(tmp_path / "cache")
+    task = train_meter(settings(tmp_path))
+    loaded = load_meter(tmp_path / "run" / "checkpoint")
+    error, guess = (loaded.facts[k] for k in ("mae_yaw_rate_radps", "mae_of_median_yaw_rate_radps"))
+    assert error < 0.6 * guess
+    assert f"{error:.4f} rad/s" in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
+    rows = labelled(task.val)[:9]
+    read = loaded.meter.read(task.val.frames(rows - 1), task.val.frames(rows), batch=4)
+    assert read.shape == (9, len(STATE_HEADS))
+
+
+def test_a_pair_never_spans_two_drives(tmp_path):
+    write_cache(tmp_path / "cache")
+    from world_model.training.data import load_drives
+
+    drives = load_drives(tmp_path / "cache", "train")
+    rows = labelled(drives)
+    assert (drives.episode_N[rows] == drives.episode_N[rows - 1]).all()
+    assert len(rows) == len(drives) - 12
+
+
+def test_drives_without_labels_teach_no_meter(tmp_path):
+    write_cache(tmp_path / "cache", labels=False)
+    with pytest.raises(DataError, match="dreamlane collect"):
+        train_meter(settings(tmp_path))
+
+
+def test_wrong_pictures_are_refused():
+    meter = Meter(SMALL)
+    good = np.zeros((1, 128, 256, 3), np.uint8)
+    with pytest.raises(ValueError, match="accepted: uint8"):
+        meter.read(good.astype(np.float32), good)
+    with pytest.raises(ValueError, match="twice"):
+        meter.read(good, good[:, :64])
+    with pytest.raises(ValueError, match="multiples of 32x64"):
+        meter.read(good[:, :100], good[:, :100])
+
+
+def test_it_reads_the_same_after_saving_but_for_rounding(tmp_path):
+    meter = Meter(SMALL).eval()
+    save_meter(tmp_path, meter, {"cache": "none"})
+    pair = np.random.default_rng(0).integers(0, 255, (2, 2, 128, 256, 3)).astype(np.uint8)
+    loaded = load_meter(tmp_path)
+    np.testing.assert_allclose(loaded.meter.read(*pair), meter.read(*pair), atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda d: (d / "meter.json").unlink(), "dreamlane train meter"),
+        (lambda d: (d / "meter.json").write_text("{"), "no JSON"),
+        (lambda d: (d / "meter.json").write_text('{"format": "x"}'), "not of format"),
+        (lambda d: (d / "meter.safetensors").write_bytes(b"short"), "doesn't match"),
+        (
+            lambda d: (d / "meter.json").write_text(
+                (d / "meter.json").read_text().replace('"version": 1', '"version": 9')
+            ),
+            "version 9",
+        ),
+    ],
+)
+def test_damaged_and_foreign_files_are_refused(tmp_path, harm, message):
+    save_meter(tmp_path, Meter(SMALL), {})
+    harm(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        load_meter(tmp_path)
