@@ -150,7 +150,7 @@ A small network that reads what two successive camera frames (0.1 s apart) show.
 judges dreams with it. It saw true frames only and shares no weights with any world model.
 
 Trained by `dreamlane train meter` on the frame cache `{facts["cache"]}` ({facts["train_frames"]} training
-frames) for {facts["steps"]} steps, {facts["minutes"]} minutes on one CPU core. Weights are float16.
+frames) for {facts["steps"]} steps ({facts["minutes"]} minutes on a shared CPU core). Weights are float16.
 
 Errors on {facts["held_out_pairs"]} pairs of held-out drives:
 
