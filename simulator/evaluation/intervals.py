@@ -27,6 +27,8 @@ class Interval:
     drives: int
 
     def __str__(self) -> str:
+        if not self.n:
+            return "–"
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
     def to_json(self) -> dict[str, Any]:

@@ -19,13 +19,18 @@ def reading(subject: Subject) -> Section:
     rows = drives.window_ends(1, 0)
     known = ~np.isnan(drives.state_NS[rows][:, :2]).any(1)
     rows = spread(rows[known], subject.config.meter_pairs)
-    figures: dict[str, object] = {"meter": subject.meter.hash, **subject.meter.facts}
+    figures: dict[str, object] = {
+        "meter": subject.meter.hash,
+        "training": dict(subject.meter.facts),
+    }
     if not len(rows):
         return Section("meter", "The meter itself", figures, notes=("No labels: can't be judged.",))
     read, true = subject.read(drives.frames(rows - 1), drives.frames(rows)), drives.state_NS[rows]
     groups = drives.episode_N[rows]
     lines = []
     for i, name in enumerate(STATE_HEADS):
+        if np.isnan(true[:, i]).all():
+            continue  # the source has no such label
         error = mean_interval(np.abs(read[:, i] - true[:, i]), groups)
 
         def gain(picked: np.ndarray, i: int = i) -> float:
