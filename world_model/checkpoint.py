@@ -28,6 +28,7 @@ FORMAT = "dreamlane.checkpoint"
 VERSION = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+ENVELOPE = ("format", "version", "weights")  # of config.json; all else describes the model
 
 T = TypeVar("T")
 
@@ -110,7 +111,11 @@ def load(folder: Path | str) -> Checkpoint:
         raise CheckpointError(
             f"{weights_path} is missing: the checkpoint is incomplete; get it again"
         )
-    expected, found = stated["weights"]["blake2b_128"], digest(weights_path)
+    try:
+        expected, has_world = stated["weights"]["blake2b_128"], stated["weights"]["has_world"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{root / CONFIG} doesn't name its weights' hash") from error
+    found = digest(weights_path)
     if expected != found:
         raise CheckpointError(
             f"{weights_path} has hash {found}, its config.json says {expected}: it is truncated or"
@@ -121,16 +126,15 @@ def load(folder: Path | str) -> Checkpoint:
     except SafetensorError as error:
         raise CheckpointError(f"{weights_path} is no valid safetensors file: {error}") from error
     try:
-        config = _build(ModelConfig, {k: stated[k] for k in _names(ModelConfig) if k in stated})
-    except (TypeError, ValueError) as error:
+        config = _build(ModelConfig, {k: v for k, v in stated.items() if k not in ENVELOPE})
+        if config.family != "var":
+            raise ValueError(f"family {config.family!r} is unknown; known: var")
+        tokenizer = Tokenizer(config.tokenizer)
+        world = Var(config.world, config.tokenizer.quantizer) if has_world else None
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{root / CONFIG}: {error}") from error
-    if config.family != "var":
-        raise CheckpointError(f"{root / CONFIG}: family {config.family!r} is unknown; known: var")
-    tokenizer = Tokenizer(config.tokenizer)
     _fill(tokenizer, tensors, "tokenizer.", weights_path)
-    world = None
-    if stated["weights"]["has_world"]:
-        world = Var(config.world, config.tokenizer.quantizer)
+    if world is not None:
         _fill(world, tensors, "world.", weights_path)
         world.eval().requires_grad_(False)
     tokenizer.eval().requires_grad_(False)
@@ -147,10 +151,11 @@ def _read_config(root: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no JSON: {error}") from error
     if not isinstance(stated, dict) or stated.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of format {FORMAT!r}: it was made by something else")
-    if stated.get("version") != VERSION:
+    if (version := stated.get("version")) != VERSION:
+        newer = isinstance(version, int) and version > VERSION
         raise CheckpointError(
-            f"{path} has version {stated.get('version')!r}, this program reads {VERSION}:"
-            " update dreamlane"
+            f"{path} has version {version!r}, this program reads {VERSION}:"
+            f" {'update dreamlane' if newer else 'get the checkpoint again'}"
         )
     return stated
 

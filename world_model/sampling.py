@@ -13,11 +13,23 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """Temperatures run from the coarsest to the finest scale (the last one is repeated)."""
+    """Temperatures run from the coarsest to the finest scale (the last one is repeated).
+
+    Raises:
+        ValueError: nothing could be drawn with these numbers.
+    """
 
     temperatures: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8)
     top_k: int = 128
     top_p: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.temperatures or min(self.temperatures) <= 0:
+            raise ValueError(f"temperatures={self.temperatures}; accepted: one or more, above 0")
+        if self.top_k < 1:
+            raise ValueError(f"top_k={self.top_k}; accepted: 1 or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p}; accepted: above 0, at most 1")
 
     def temperature(self, scale: int) -> float:
         """Temperature of scale k."""
@@ -39,9 +51,11 @@ def sample(
     p_BLK = torch.softmax(best_BLK / temperature, -1)
     cumulative = p_BLK.cumsum(-1)
     # keep a token if the mass before it is below top_p: the first is always kept
-    kept_BLK = p_BLK * ((cumulative - p_BLK) < top_p)
+    inside_BLK = (cumulative - p_BLK) < top_p
+    kept_BLK = p_BLK * inside_BLK
     cumulative = kept_BLK.cumsum(-1)
     aim_BL1 = noise_BL.unsqueeze(-1) * cumulative[..., -1:]
-    choice_BL = (cumulative <= aim_BL1).sum(-1).clamp_max(index_BLK.shape[-1] - 1)
+    # noise close to 1 may be rounded up to the whole mass: still the last token that was kept
+    choice_BL = torch.minimum((cumulative <= aim_BL1).sum(-1), inside_BLK.sum(-1) - 1)
     tokens_BL = index_BLK.gather(-1, choice_BL.unsqueeze(-1)).squeeze(-1)
     return tokens_BL, entropy_BL

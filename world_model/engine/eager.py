@@ -61,6 +61,10 @@ class EagerEngine:
         self.context_frames = max(PAST_FRAMES, PAST_ACTIONS)
         self.checkpoint_hash = checkpoint.hash
         self.known = frozenset(self.config.known_heads)
+        # a head that never saw a label says nothing worth feeding back: 0, as in training
+        self._fed_E = torch.tensor(
+            [name in self.known for name in STATE_HEADS[:2]], device=self.torch_device
+        )
         self.decode = True
         self._past_BPChw = torch.zeros(
             batch_size, PAST_FRAMES, *self.latent_shape, device=self.torch_device
@@ -92,7 +96,11 @@ class EagerEngine:
         slots: Sequence[int] | None = None,
     ) -> None:
         """See `engine.base.Engine.reset`."""
-        rows = list(range(self.batch_size)) if slots is None else list(slots)
+        rows = list(range(self.batch_size)) if slots is None else [int(slot) for slot in slots]
+        if len(set(rows)) < len(rows) or not set(rows) <= set(range(self.batch_size)):
+            raise ValueError(
+                f"slots={rows}; accepted: each at most once, 0 to {self.batch_size - 1}"
+            )
         frames = np.asarray(context_frames_BTHWC)
         if frames.ndim != 5 or frames.shape[0] != len(rows) or frames.shape[2:] != self.frame_shape:
             raise ValueError(
@@ -109,6 +117,8 @@ class EagerEngine:
                 f"context actions {actions.shape} and ego {ego.shape} must both have shape"
                 f" ({len(rows)}, {steps}, 2)"
             )
+        taken = within("context actions but the last", actions[:, :-1], -1.0, 1.0)
+        newest = known_ego(ego[:, -1])
         last = frames[:, -PAST_FRAMES:]
         flat = self._tensor(last.reshape(-1, *self.frame_shape))
         latents = self.tokenizer.quantizer.encode(self.tokenizer.latents(flat)).latent_BChw
@@ -117,10 +127,9 @@ class EagerEngine:
             maps = maps.expand(-1, PAST_FRAMES, -1, -1, -1)
         self._past_BPChw[rows] = maps
         history = [NO_ACTION] * (PAST_ACTIONS - 1)
-        taken = np.nan_to_num(actions[:, :-1])
         padded = np.concatenate([np.tile(np.stack(history), (len(rows), 1, 1)), taken], 1)
         self._actions_BMA[rows] = self._tensor(padded[:, 1 - PAST_ACTIONS :])
-        self._ego_BE[rows] = self._tensor(np.nan_to_num(ego[:, -1]))
+        self._ego_BE[rows] = self._tensor(newest)
 
     @torch.no_grad()
     def append_frame(
@@ -130,8 +139,8 @@ class EagerEngine:
         ego_BE: NDArray[np.float32],
     ) -> None:
         """See `engine.base.Engine.append_frame`."""
-        action = self._checked("action", action_BA, 2)
-        ego = self._checked("ego", ego_BE, 2)
+        action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
+        ego = self._tensor(known_ego(self._shaped("ego", ego_BE, 2)))
         frames = np.asarray(frame_BHWC)
         if frames.shape != (self.batch_size, *self.frame_shape) or frames.dtype != np.uint8:
             raise ValueError(
@@ -144,8 +153,11 @@ class EagerEngine:
     @torch.no_grad()
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
         """See `engine.base.Engine.step`."""
-        action = self._checked("action", action_BA, 2)
-        noise_L = self._checked("noise", noise_BL, self.tokens)
+        action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
+        noise = self._shaped("noise", noise_BL, self.tokens)
+        noise_L = self._tensor(
+            within("noise, which lies in [0, 1),", noise, 0.0, np.nextafter(1, 0, dtype=np.float32))
+        )
         sampling = self.config.sampling
         entropies: list[Tensor] = []
 
@@ -165,7 +177,7 @@ class EagerEngine:
         )
         state, _, event = self.world.reader(latent, self._past_BPChw[:, 0], condition)
         state[:, 0].clamp_(min=0.0)  # no reverse gear
-        self._advance(latent, action, state[:, :2])
+        self._advance(latent, action, state[:, :2] * self._fed_E)
         frame = self.tokenizer.decode_latent(latent).cpu().numpy() if self.decode else None
         event = event.sigmoid().cpu().numpy()
         states = state.cpu().numpy()
@@ -208,6 +220,7 @@ class EagerEngine:
                     f"engine state {name} has shape {value[name].shape}; this engine's is"
                     f" {tuple(tensor.shape)}"
                 )
+            within(f"engine state {name}", value[name], -np.inf, np.inf)
         for name, tensor in mine.items():
             tensor.copy_(self._tensor(value[name]))
 
@@ -218,7 +231,7 @@ class EagerEngine:
             [latent_BChw.unsqueeze(1), self._past_BPChw[:, : PAST_FRAMES - 1]], 1
         )
         self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
-        self._ego_BE = ego_BE
+        self._ego_BE = ego_BE.clone()  # neither an output's memory nor the caller's
 
     def _drift(self, latent_BChw: Tensor) -> NDArray[np.float32]:
         if not self.config.drift_mean:
@@ -233,10 +246,26 @@ class EagerEngine:
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
 
-    def _checked(self, name: str, value: Array, size: int) -> Tensor:
+    def _shaped(self, name: str, value: Array, size: int) -> NDArray[np.float32]:
         array = np.asarray(value, np.float32)
         if array.shape != (self.batch_size, size):
             raise ValueError(f"{name} has shape {array.shape}; accepted: {(self.batch_size, size)}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds NaN or infinity: {array}")
-        return self._tensor(array)
+        return array
+
+
+def within(name: str, array: Array, low: float, high: float) -> Array:
+    """The array, whose numbers are finite and from `low` to `high`; else a ValueError."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity; accepted: {low:g} to {high:g}")
+    if array.size and not (low <= array.min() and array.max() <= high):
+        raise ValueError(
+            f"{name} reaches from {array.min():g} to {array.max():g}; accepted: {low:g} to {high:g}"
+        )
+    return array
+
+
+def known_ego(ego_BE: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Speed and yaw rate, 0 where unknown (NaN), as in training."""
+    if np.isinf(ego_BE).any():
+        raise ValueError("ego holds infinity; accepted: numbers, or NaN where unknown")
+    return np.nan_to_num(ego_BE)

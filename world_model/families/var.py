@@ -31,11 +31,22 @@ GROUP = 2
 
 @dataclass(frozen=True, slots=True)
 class VarConfig:
-    """Size of the transformer."""
+    """Size of the transformer.
+
+    Raises:
+        ValueError: a width that the heads can't share evenly.
+    """
 
     width: int = 256
     depth: int = 6
     heads: int = 8
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or self.heads < 1 or self.width < 1 or self.width % self.heads:
+            raise ValueError(
+                f"width={self.width}, depth={self.depth}, heads={self.heads}; accepted: positive,"
+                " the width a multiple of the heads"
+            )
 
 
 class Var(nn.Module):
@@ -48,6 +59,11 @@ class Var(nn.Module):
         self.config, self.quantizer_config = config, quantizer
         d, c, v = config.width, quantizer.channels, quantizer.vocabulary
         self.full_size = quantizer.scales[-1]
+        if any(size % GROUP for size in self.full_size):
+            raise ValueError(
+                f"latent map of {self.full_size}; accepted: multiples of {GROUP}, since one position"
+                f" speaks for {GROUP}x{GROUP} tokens"
+            )
         self.grouped = [size == self.full_size for size in quantizer.scales]
         cells = [GROUP**2 if grouped else 1 for grouped in self.grouped]
         self.positions = [h * w // m for (h, w), m in zip(quantizer.scales, cells, strict=True)]

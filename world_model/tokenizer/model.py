@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from world_model.tokenizer.autoencoder import (
+    DOWNSCALE,
     AutoencoderConfig,
     Decoder,
     Encoder,
@@ -22,12 +23,29 @@ from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
 
 @dataclass(frozen=True, slots=True)
 class TokenizerConfig:
-    """Architecture of a tokenizer."""
+    """Architecture of a tokenizer.
+
+    Raises:
+        ValueError: picture, latent map and channels don't fit together.
+    """
 
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
     frame_height: int = 128
     frame_width: int = 256
+
+    def __post_init__(self) -> None:
+        h, w = self.quantizer.scales[-1]
+        if (self.frame_height, self.frame_width) != (h * DOWNSCALE, w * DOWNSCALE):
+            raise ValueError(
+                f"frames of {self.frame_height}x{self.frame_width} don't fit a latent map of {h}x{w};"
+                f" accepted: {h * DOWNSCALE}x{w * DOWNSCALE}, or other quantizer.heights"
+            )
+        if self.autoencoder.latent_channels != self.quantizer.channels:
+            raise ValueError(
+                f"autoencoder.latent_channels={self.autoencoder.latent_channels} and"
+                f" quantizer.channels={self.quantizer.channels} must be equal"
+            )
 
 
 class Tokenizer(nn.Module):

@@ -25,6 +25,9 @@ class QuantizerConfig:
 
     The full size appears twice: its second map corrects the first, and the model that predicts it has
     seen the first.
+
+    Raises:
+        ValueError: heights that don't divide the last one, or a vocabulary that 16 bits can't hold.
     """
 
     heights: tuple[int, ...] = (1, 2, 4, 8, 8)
@@ -33,6 +36,15 @@ class QuantizerConfig:
     channels: int = 24
     decay: float = 0.98
     commitment: float = 0.25
+
+    def __post_init__(self) -> None:
+        heights = self.heights
+        if not heights or min(heights) < 1 or any(heights[-1] % h for h in heights):
+            raise ValueError(f"heights={heights}; accepted: numbers that divide the last one")
+        if list(heights) != sorted(heights):
+            raise ValueError(f"heights={heights}; accepted: coarse to fine")
+        if not 2 <= self.vocabulary <= 2**15:
+            raise ValueError(f"vocabulary={self.vocabulary}; accepted: 2 to {2**15}")
 
     @property
     def scales(self) -> tuple[tuple[int, int], ...]:

@@ -81,20 +81,27 @@ def load_drives(cache_dir: Path | str, split: str, limit: int | None = None) -> 
             f"no frame cache at {root}: index.json is missing; run `dreamlane collect` (or"
             " `dreamlane import`) and `dreamlane train` builds it"
         )
-    index = json.loads(index_path.read_text())
+    try:
+        index = json.loads(index_path.read_text())
+        names = [str(shard["name"]) for shard in index["shards"] if shard["split"] == split]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{index_path} is no index of a frame cache ({error!r})") from error
     frames, classes, shard_ids, rows = [], [], [], []
     actions, states, events, episodes = [], [], [], []
-    for shard in index["shards"]:
-        if shard["split"] != split:
-            continue
-        stem = root / shard["name"]
+    for name in names:
+        stem = root / name
+        if not Path(f"{stem}.frames.npy").is_file() or not Path(f"{stem}.steps.npz").is_file():
+            raise DataError(f"{stem}.frames.npy or .steps.npz is missing; build the cache again")
         frames.append(np.load(f"{stem}.frames.npy", mmap_mode="r"))
         mask = Path(f"{stem}.classes.npy")
         classes.append(np.load(mask, mmap_mode="r") if mask.is_file() else None)
         with np.load(f"{stem}.steps.npz") as steps:
             count = len(steps["episode"])
-            if frames[-1].shape[0] < count:
-                raise DataError(f"{stem}.frames.npy has fewer frames than {stem}.steps.npz rows")
+            if frames[-1].shape[0] != count:
+                raise DataError(
+                    f"{stem}.frames.npy has {frames[-1].shape[0]} frames, {stem}.steps.npz has"
+                    f" {count} rows; build the cache again"
+                )
             actions.append(steps["action"])
             states.append(steps["state"])
             events.append(steps["events"])
