@@ -1,0 +1,131 @@
+"""Sampling with explicit noise: what may be drawn, how often, and what the entropy says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from world_model.sampling import SamplingConfig, sample
+
+VOCABULARY = 12
+BELOW_ONE = float(np.nextafter(1, 0, dtype=np.float32))
+
+seeds = st.integers(0, 10_000)
+noises = st.floats(0, BELOW_ONE, width=32)
+temperatures = st.floats(0.2, 3.0)
+top_ks = st.integers(1, VOCABULARY + 3)
+top_ps = st.floats(0.01, 1.0)
+
+
+def random_logits(seed: int, spread: float = 2.0) -> torch.Tensor:
+    """(1, 1, V) logits."""
+    generator = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(1, 1, VOCABULARY, generator=generator)
+
+
+def draw(logits, noise, temperature=1.0, top_k=VOCABULARY, top_p=1.0) -> torch.Tensor:
+    """One token for each noise, all from the same logits."""
+    noise = torch.tensor([noise] if isinstance(noise, float) else noise).view(-1, 1)
+    many = logits.expand(len(noise), 1, -1)
+    return sample(many, noise, temperature, top_k, top_p)[0][:, 0]
+
+
+@given(seeds, noises, temperatures, top_ks, top_ps)
+def test_a_token_is_one_of_the_k_likeliest_and_in_the_nucleus(seed, noise, temperature, k, p):
+    logits = random_logits(seed)
+    token = int(draw(logits, noise, temperature, k, p))
+    order = logits[0, 0].argsort(descending=True)
+    rank = int((order == token).nonzero())
+    assert rank < min(k, VOCABULARY)
+    best = torch.softmax(logits[0, 0, order[:k]] / temperature, 0)
+    assert best[:rank].sum() < p + 1e-6  # what is likelier alone doesn't make up the nucleus
+
+
+@given(seeds, temperatures, top_ks, top_ps)
+def test_zero_noise_gives_the_most_likely_token(seed, temperature, k, p):
+    logits = random_logits(seed)
+    assert draw(logits, 0.0, temperature, k, p) == logits.argmax()
+
+
+@given(seeds, temperatures, top_ks, top_ps)
+def test_more_noise_never_gives_a_likelier_token(seed, temperature, k, p):
+    logits = random_logits(seed)
+    tokens = draw(logits, np.linspace(0, BELOW_ONE, 97, dtype=np.float32), temperature, k, p)
+    drawn = logits[0, 0, tokens]
+    assert (drawn[1:] <= drawn[:-1]).all()
+
+
+@given(seeds, temperatures)
+def test_evenly_spread_noise_draws_as_often_as_the_softmax_says(seed, temperature):
+    logits, count = random_logits(seed), 1000
+    tokens = draw(logits, (np.arange(count, dtype=np.float32) + 0.5) / count, temperature)
+    found = torch.bincount(tokens, minlength=VOCABULARY) / count
+    wanted = torch.softmax(logits[0, 0] / temperature, 0)
+    torch.testing.assert_close(found, wanted, atol=2 / count, rtol=0)
+
+
+@given(seeds, noises)
+def test_a_nucleus_of_almost_nothing_keeps_one_token(seed, noise):
+    logits = random_logits(seed)
+    assert draw(logits, noise, top_p=1e-6) == logits.argmax()
+
+
+def test_the_greatest_noise_stays_in_the_nucleus():
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20_000, 1, VOCABULARY, generator=generator)
+    noise = torch.full((len(logits), 1), BELOW_ONE)
+    tokens, _ = sample(logits, noise, 1.0, VOCABULARY, 0.6)
+    p, order = torch.softmax(logits[:, 0], -1).sort(descending=True)
+    rank = (order == tokens).int().argmax(1, keepdim=True)
+    before = (p.cumsum(1) - p).gather(1, rank)
+    assert (before < 0.6 + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "nats"),
+    [
+        ([1 / 8] * 8, math.log(8)),
+        ([0.5, 0.5, 1e-30, 1e-30], math.log(2)),
+        ([1.0, 1e-30], 0.0),
+        ([0.7, 0.2, 0.1], -(0.7 * math.log(0.7) + 0.2 * math.log(0.2) + 0.1 * math.log(0.1))),
+    ],
+)
+def test_the_entropy_is_that_of_the_distribution_before_temperature_and_cuts(probabilities, nats):
+    logits = torch.tensor(probabilities).log().view(1, 1, -1)
+    _, entropy = sample(logits, torch.zeros(1, 1), 0.5, 1, 0.3)
+    assert entropy.shape == (1, 1)
+    assert float(entropy) == pytest.approx(nats, abs=1e-5)
+
+
+def test_each_position_has_its_own_logits_and_noise():
+    logits = torch.full((2, 3, 4), -9.0)
+    wanted = torch.tensor([[0, 1, 2], [3, 2, 1]])
+    logits.scatter_(2, wanted.unsqueeze(-1), 9.0)
+    tokens, entropy = sample(logits, torch.full((2, 3), 0.5), 1.0, 4, 0.9)
+    assert torch.equal(tokens, wanted)
+    assert entropy.shape == (2, 3)
+
+
+def test_the_last_temperature_serves_all_finer_scales():
+    config = SamplingConfig(temperatures=(1.0, 0.5))
+    assert [config.temperature(k) for k in range(4)] == [1.0, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperatures": ()},
+        {"temperatures": (1.0, 0.0)},
+        {"top_k": 0},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+    ],
+)
+def test_numbers_that_draw_nothing_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*accepted"):
+        SamplingConfig(**wrong)

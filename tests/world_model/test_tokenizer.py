@@ -1,0 +1,172 @@
+"""The tokenizer: pictures to tokens and back, prefixes, and the loss that trains it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from world_model.tokenizer.autoencoder import AutoencoderConfig, to_model, to_pixels
+from world_model.tokenizer.model import Tokenizer, TokenizerConfig
+from world_model.training.loop import LoopConfig
+from world_model.training.tokenizer import TokenizerTask, TokenizerTraining, reconstruction_loss
+
+
+@pytest.fixture(scope="module")
+def tokenizer(checkpoint) -> Tokenizer:
+    return checkpoint.tokenizer
+
+
+@pytest.fixture
+def frames() -> torch.Tensor:
+    return torch.from_numpy(tiny.random_frames(3))
+
+
+def test_a_picture_becomes_maps_of_tokens_and_a_picture_again(tokenizer, frames):
+    tokens = tokenizer.encode(frames)
+    assert [tuple(t.shape) for t in tokens] == [(3, 2), (3, 8), (3, 8)]
+    assert all(t.dtype == torch.int64 and t.min() >= 0 and t.max() < 16 for t in tokens)
+    output = tokenizer.decode(tokens)
+    assert output.shape == frames.shape
+    assert output.dtype == torch.uint8
+
+
+def test_the_default_tokenizer_takes_pictures_of_128_by_256():
+    model = Tokenizer(TokenizerConfig()).eval()
+    tokens = model.encode(torch.zeros(1, 128, 256, 3, dtype=torch.uint8))
+    assert [t.shape[1] for t in tokens] == [2, 8, 32, 128, 128]
+    assert model.decode(tokens).shape == (1, 128, 256, 3)
+
+
+def test_decoding_what_was_encoded_is_deterministic(tokenizer, frames):
+    first = tokenizer.decode(tokenizer.encode(frames))
+    second = tokenizer.decode(tokenizer.encode(frames))
+    assert torch.equal(first, second)
+    latent = tokenizer.quantizer.encode(tokenizer.latents(frames)).latent_BChw
+    difference = tokenizer.decode_latent(latent).int() - first.int()
+    assert difference.abs().max() <= 1  # sums in another order
+
+
+def test_every_prefix_of_the_scales_decodes_to_its_own_picture(tokenizer, frames):
+    tokens = tokenizer.encode(frames)
+    pictures = [tokenizer.decode(tokens[:k]) for k in (1, 2, 3)]
+    assert all(p.shape == frames.shape for p in pictures)
+    assert not torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[1], pictures[2])
+
+
+def test_different_pictures_have_different_tokens(tokenizer, frames):
+    tokens = torch.cat(tokenizer.encode(frames), 1)
+    assert len(tokens.unique(dim=0)) == len(frames)
+
+
+def test_pixels_survive_the_way_to_the_model_and_back():
+    frames = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 16, 16, 3)
+    assert torch.equal(to_pixels(to_model(frames)), frames)
+    assert to_model(frames).min() == -1
+    assert to_model(frames).max() == 1
+    assert torch.equal(to_pixels(torch.full((1, 3, 1, 1), 7.0)), torch.full((1, 1, 1, 3), 255))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"frame_height": 100}, "accepted: 128x256"),
+        ({"autoencoder": AutoencoderConfig(latent_channels=16)}, "must be equal"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        TokenizerConfig(**wrong)
+
+
+def pictures(seed: int = 0) -> torch.Tensor:
+    return to_model(torch.from_numpy(tiny.random_frames(2, seed)))
+
+
+CONFIG = TokenizerTraining()
+
+
+def test_a_perfect_reconstruction_costs_nothing():
+    loss, log = reconstruction_loss(pictures(), pictures(), None, CONFIG)
+    assert loss == 0
+    assert set(log) == {"pixel", "edge", "worst"}
+
+
+def test_an_error_costs_more_where_the_weight_is():
+    target = pictures()
+    output = target.clone()
+    output[:, :, :8] += 0.1
+    there, elsewhere = torch.full((2, 32, 64), 0.5), torch.full((2, 32, 64), 0.5)
+    there[:, :8] = 2.5
+    elsewhere[:, -8:] = 2.5
+    costs = [reconstruction_loss(output, target, w, CONFIG)[0] for w in (there, None, elsewhere)]
+    assert costs[0] > costs[1] > costs[2]
+
+
+def test_a_blurred_edge_costs_more_than_the_same_error_spread_evenly():
+    target = pictures()
+    rough = target + 0.1 * (-1.0) ** torch.arange(64)
+    even = target + 0.1
+    config = replace(CONFIG, worst=0.0)
+    assert (
+        reconstruction_loss(rough, target, None, config)[0]
+        > reconstruction_loss(even, target, None, config)[0] + 0.05
+    )
+
+
+def task_on(cache, tmp_path, **training) -> TokenizerTask:
+    return TokenizerTask(
+        TokenizerTraining(
+            str(cache), tiny.TOKENIZER, LoopConfig(str(tmp_path), 40), batch=8, **training
+        )
+    )
+
+
+def test_the_training_loss_reaches_every_part(cache, tmp_path):
+    task = task_on(cache, tmp_path)
+    for value in task.model.parameters():  # what begins at zero would hide what is behind it
+        torch.nn.init.normal_(value, std=0.1)
+    loss, _ = task.loss(0, torch.Generator().manual_seed(0))
+    loss.backward()
+    for name, value in task.model.named_parameters():
+        assert value.grad is not None, name
+        assert value.grad.abs().sum() > 0, name
+
+
+def test_vehicles_weigh_more_and_mirroring_takes_the_weights_along(cache, tmp_path):
+    task = task_on(cache, tmp_path, mirror=True)
+    seen = set()
+    for seed in range(8):
+        frames, weight = task.batch(task.train_drives, torch.Generator().manual_seed(seed))
+        assert frames.shape == (8, 3, 32, 64)
+        assert weight.shape == (8, 32, 64)
+        assert float(weight.mean()) == pytest.approx(1, abs=1e-4)
+        columns = weight[0, 0]
+        left = bool(columns[0] > columns[-1])
+        # the mask's left quarter shows a vehicle; mirrored it is the right one
+        assert float(columns.max() / columns.min()) == pytest.approx(4)
+        assert (columns == columns.max()).sum() == 16
+        seen.add(left)
+    assert seen == {True, False}
+
+
+def test_without_masks_all_pixels_weigh_the_same(tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [10], "val": [10]})
+    _, weight = (task := task_on(cache, tmp_path)).batch(
+        task.val_drives, torch.Generator().manual_seed(0)
+    )
+    assert weight is None
+
+
+def test_equal_steps_draw_equal_batches(cache, tmp_path):
+    task = task_on(cache, tmp_path)
+    batches = [
+        task.batch(task.train_drives, torch.Generator().manual_seed(s))[0].numpy()
+        for s in (1, 1, 2)
+    ]
+    assert np.array_equal(batches[0], batches[1])
+    assert not np.array_equal(batches[0], batches[2])
