@@ -24,8 +24,9 @@ from world_model.families.var import PAST_ACTIONS, Var, VarConfig
 from world_model.heads import head_losses
 from world_model.sampling import SamplingConfig, sample
 from world_model.training.latents import EncodedDrives, encode_drives
-from world_model.training.loop import Log, LoopConfig, Trainer
+from world_model.training.loop import Log, LoopConfig, Trainer, step_generator
 
+SHARED = 1_000_000  # the rank that no process has
 EGO = 2  # the first two states, speed and yaw rate, are also inputs
 EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
 
@@ -144,7 +145,8 @@ class WorldTask:
         pick = torch.randint(len(self.starts), (config.batch,), generator=generator)
         rows = self.starts[pick.numpy()]
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
-        draw = torch.rand(2, generator=generator)
+        # all processes dream in the same steps: none has to wait for another
+        draw = torch.rand(2, generator=step_generator(config.loop.seed, step, SHARED))
         if draw[0] < config.rollout_share and step >= config.rollout_from:
             ahead = 1 + int(draw[1] * config.rollout_steps)
             past, ego = self.dream(data, rows, past, ego, ahead, generator)
