@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an expected failure becomes one line on stderr and exit code 2."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="dreamlane")
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         print(f"dreamlane: {_explain(error)}", file=sys.stderr)

@@ -12,7 +12,12 @@ import torch
 from world_model.tokenizer.autoencoder import AutoencoderConfig, to_model, to_pixels
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.training.loop import LoopConfig
-from world_model.training.tokenizer import TokenizerTask, TokenizerTraining, reconstruction_loss
+from world_model.training.tokenizer import (
+    CollapseError,
+    TokenizerTask,
+    TokenizerTraining,
+    reconstruction_loss,
+)
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +175,19 @@ def test_equal_steps_draw_equal_batches(cache, tmp_path):
     ]
     assert np.array_equal(batches[0], batches[1])
     assert not np.array_equal(batches[0], batches[2])
+
+
+def test_a_collapsed_scale_fails_the_run_and_says_which(cache, tmp_path):
+    task = task_on(cache, tmp_path, val_frames=8, grace_steps=0, least_entropy=0.1)
+    healthy = task.measure(task.trainer)
+    assert min(healthy[f"entropy_{k + 1}"] for k in range(len(tiny.TOKENIZER.quantizer.scales))) > 0
+    codes = task.model.quantizer.codebook_KVC
+    codes[-1] = codes[-1, :1]  # every code of the finest scale is the same: one wins every time
+    with pytest.raises(CollapseError, match=f"scale {len(codes)} has collapsed"):
+        task.measure(task.trainer)
+
+
+def test_a_scale_may_begin_with_few_codes(cache, tmp_path):
+    task = task_on(cache, tmp_path, val_frames=8, grace_steps=1, least_entropy=0.1)
+    task.model.quantizer.codebook_KVC[:] = 0.0
+    assert task.measure(task.trainer)["entropy_1"] == 0.0

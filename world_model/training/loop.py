@@ -12,6 +12,7 @@ import json
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -189,10 +197,13 @@ class Trainer:
 
             writer = SummaryWriter(str(self.run_dir / "tensorboard"))
         self._stop = False
+        bar = self._progress_bar()
         handlers = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
+            bar.start()
             while self.step < config.steps:
                 logs.append(self._one_step())
+                bar.update(bar.task_ids[0], completed=self.step)
                 now = time.monotonic()
                 self.trained_s = trained_before + now - started
                 if self.step % config.log_every == 0 and writer is not None:
@@ -214,10 +225,23 @@ class Trainer:
             if self._stop:
                 print(f"stopped at step {self.step}: run the same command to continue")
         finally:
+            bar.stop()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             if writer is not None:
                 writer.close()
+
+    def _progress_bar(self) -> Progress:
+        """A bar on a terminal; log files get the lines of figures alone."""
+        bar = Progress(
+            TextColumn(str(self.run_dir)),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            disable=self.rank != 0 or not sys.stdout.isatty(),
+        )
+        bar.add_task("", total=self.config.steps, completed=self.step)
+        return bar
 
     def _ask_to_stop(self, *_: object) -> None:
         """Stop after the step at hand: a second process must not be left waiting for this one."""

@@ -43,6 +43,14 @@ class TokenizerTraining:
     mirror: bool = False
     start_from: str = ""  # running state of another run whose weights to begin with
     val_frames: int = 256
+    least_entropy: float = (
+        0.5  # nats; a scale whose tokens say less has collapsed: the run fails ...
+    )
+    grace_steps: int = 1000  # ... after this many steps
+
+
+class CollapseError(ArithmeticError):
+    """A scale of the tokenizer uses hardly any of its codes."""
 
 
 def reconstruction_loss(
@@ -139,6 +147,7 @@ class TokenizerTask:
             entropy = -(share[k] * share[k].clamp_min(1e-12).log()).sum()
             figures[f"entropy_{k + 1}"] = float(entropy)
             figures[f"used_{k + 1}"] = float((usage[k] > 0).sum())
+            self.check_collapse(trainer.step, k, figures)
         self.paint(model, trainer)
         folder = Path(self.config.loop.run_dir) / "checkpoint"
         save(
@@ -148,6 +157,16 @@ class TokenizerTask:
             None,
         )
         return figures
+
+    def check_collapse(self, step: int, k: int, figures: Log) -> None:
+        """Fail the run when scale k says next to nothing; training on would not bring it back."""
+        config, entropy = self.config, figures[f"entropy_{k + 1}"]
+        if step >= config.grace_steps and entropy < config.least_entropy:
+            raise CollapseError(
+                f"scale {k + 1} has collapsed at step {step}: entropy {entropy:.2f} nats, used codes"
+                f" {figures[f'used_{k + 1}']:.0f}; at least {config.least_entropy} nats are wanted."
+                " Lower loop.learning_rate or raise tokenizer.quantizer.decay, and start anew"
+            )
 
     def paint(self, model: Tokenizer, trainer: Trainer) -> None:
         """Held-out frames above their reconstructions, as a picture in the run's folder."""
