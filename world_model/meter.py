@@ -1,9 +1,11 @@
 """The meter: an independent reader of what two successive pictures show, for judging dreams.
 
-It is trained on true frames only (`training.meter`) and shares nothing with the world model, so that a
-dream can't please it by construction. Checkpoints: `meter.safetensors` + `meter.json` + `README.md`.
+Speed and yaw rate are read from the optical flow between the frames and from nothing else: no road type
+or habit of driving can be mistaken for motion. Where the car stands is read from the newer frame. Both
+parts are trained on true frames only (`training.meter`) and share nothing with the world model, so that a
+dream can't please them by construction. Checkpoints: `meter.safetensors` + `meter.json` + `README.md`.
 
-Shapes: B batch, H W picture, h w shrunk picture, S states (`STATE_HEADS`).
+Shapes: B batch, H W picture, h w shrunk picture, g k grid of the flow, S states (`STATE_HEADS`).
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from world_model.checkpoint import CheckpointError, digest
 from world_model.engine.base import STATE_HEADS
@@ -32,19 +34,20 @@ VERSION = 1
 WEIGHTS = "meter.safetensors"
 CONFIG = "meter.json"  # not config.json: that marks a world model
 
-SHIFTS = tuple((0, dx) for dx in range(-4, 5)) + tuple((dy, 0) for dy in (-2, -1, 1, 2))
-"""Displacements (down, right) in pixels at which the two pictures are laid over each other."""
+MOTION, PLACE = STATE_HEADS[:2], STATE_HEADS[2:]
 
 
 @dataclass(frozen=True, slots=True)
 class MeterConfig:
-    """Size of the network and of the pictures it looks at."""
+    """Sizes of the networks and of what they look at."""
 
     height: int = 64
     width: int = 128
+    grid: tuple[int, int] = (16, 32)
+    motion_hidden: int = 192
     channels: tuple[int, int, int] = (64, 96, 128)
     squeeze: int = 32
-    hidden: int = 192
+    place_hidden: int = 128
 
 
 class Meter(nn.Module):
@@ -55,11 +58,18 @@ class Meter(nn.Module):
     def __init__(self, config: MeterConfig) -> None:
         super().__init__()
         self.config = config
+        g, k = config.grid
+        self.motion = nn.Sequential(
+            nn.Linear(4 * g * k, config.motion_hidden),
+            nn.SiLU(),
+            nn.Linear(config.motion_hidden, 64),
+            nn.SiLU(),
+            nn.Linear(64, len(MOTION)),
+        )
         a, b, c = config.channels
-        seen = 2 * 3 + len(SHIFTS)
-        self.convs = nn.Sequential(
-            nn.PixelUnshuffle(2),  # keeps every pixel: motion is a matter of fractions of one
-            nn.Conv2d(seen * 4, a, 3, padding=1),
+        self.place = nn.Sequential(
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(3 * 4, a, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(a, b, 3, stride=2, padding=1),
             nn.GroupNorm(8, b),
@@ -75,14 +85,31 @@ class Meter(nn.Module):
             nn.SiLU(),
             nn.Conv2d(c, config.squeeze, 1),
             nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(
+                config.squeeze * (config.height // 8) * (config.width // 8), config.place_hidden
+            ),
+            nn.SiLU(),
+            nn.Linear(config.place_hidden, len(PLACE)),
         )
-        flat = config.squeeze * (config.height // 8) * (config.width // 8)
-        self.mix = nn.Linear(flat, config.hidden)
-        self.state = nn.Linear(config.hidden, len(STATE_HEADS))
         self.register_buffer("scale_S", torch.tensor(STATE_SCALES))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def shrink(self, frames_BHWC: Tensor) -> Tensor:
+    def read_motion(self, flow_B2gk: Tensor) -> Tensor:
+        """Flow in pixels to speed in m/s and yaw rate in rad/s, (B, 2)."""
+        # near the car the flow is a hundred times that of the distance: show it at two scales
+        small = flow_B2gk.sign() * flow_B2gk.abs().log1p()
+        seen = torch.cat([flow_B2gk / 4, small], 1).flatten(1)
+        out: Tensor = self.motion(seen) * self.scale_S[: len(MOTION)]
+        return out
+
+    def read_place(self, frame_B3hw: Tensor) -> Tensor:
+        """A shrunk picture to the states that one frame shows, (B, S - 2)."""
+        x = frame_B3hw.contiguous(memory_format=torch.channels_last)
+        out: Tensor = self.place(x) * self.scale_S[len(MOTION) :]
+        return out
+
+    def shrink(self, frames_BHWC: NDArray[np.uint8]) -> Tensor:
         """uint8 pictures of any whole multiple of the meter's size to (B, 3, h, w) in [-1, 1]."""
         h, w = self.config.height, self.config.width
         high, wide = frames_BHWC.shape[1:3]
@@ -90,15 +117,26 @@ class Meter(nn.Module):
             raise ValueError(
                 f"frames are {high}x{wide}; the meter reads whole multiples of {h}x{w}"
             )
-        x = frames_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        return F.avg_pool2d(x, (high // h, wide // w))
+        small = [cv2.resize(f, (w, h), interpolation=cv2.INTER_AREA) for f in frames_BHWC]
+        return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
-    def forward(self, old_BChw: Tensor, new_BChw: Tensor) -> Tensor:
-        """Two shrunk pictures to the states of the newer one, (B, S), in their units."""
-        seen = torch.cat([new_BChw, new_BChw - old_BChw, mismatch(old_BChw, new_BChw)], 1)
-        x = self.convs(seen.contiguous(memory_format=torch.channels_last)).flatten(1)
-        out: Tensor = self.state(F.silu(self.mix(x))) * self.scale_S
-        return out
+    def flow(self, old_BHWC: NDArray[np.uint8], new_BHWC: NDArray[np.uint8]) -> Tensor:
+        """Optical flow in pixels, right and down, averaged over the cells of the grid: (B, 2, g, k)."""
+        g, k = self.config.grid
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(
+            1
+        )  # the search runs in one strip a thread: the result must not depend on it
+        try:
+            search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+            cells = []
+            for pair in zip(old_BHWC, new_BHWC, strict=True):
+                old, new = (cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in pair)
+                full = search.calc(old, new, None)  # type: ignore[call-overload]
+                cells.append(cv2.resize(full, (k, g), interpolation=cv2.INTER_AREA))
+        finally:
+            cv2.setNumThreads(threads)
+        return torch.from_numpy(np.stack(cells)).permute(0, 3, 1, 2).float()
 
     @torch.no_grad()
     def read(
@@ -116,26 +154,15 @@ class Meter(nn.Module):
             )
         if old_BHWC.dtype != np.uint8 or new_BHWC.dtype != np.uint8:
             raise ValueError(f"frames are {old_BHWC.dtype} and {new_BHWC.dtype}; accepted: uint8")
-        parts = [
-            self(
-                *(
-                    self.shrink(torch.from_numpy(np.ascontiguousarray(f[i : i + batch])))
-                    for f in (old_BHWC, new_BHWC)
-                )
-            )
-            for i in range(0, len(new_BHWC), batch)
-        ]
+        parts = []
+        for i in range(0, len(new_BHWC), batch):
+            old, new = old_BHWC[i : i + batch], new_BHWC[i : i + batch]
+            place = self.read_place(self.shrink(new))
+            parts.append(torch.cat([self.read_motion(self.flow(old, new)), place], 1))
         if not parts:
             return np.zeros((0, len(STATE_HEADS)), np.float32)
         states: NDArray[np.float32] = torch.cat(parts).numpy()
         return states
-
-
-def mismatch(old_BChw: Tensor, new_BChw: Tensor) -> Tensor:
-    """Difference of brightness under each of the `SHIFTS`, (B, shifts, h, w): how things moved."""
-    old, new = old_BChw.mean(1, keepdim=True), new_BChw.mean(1, keepdim=True)
-    rolled = [torch.roll(old, shift, (2, 3)) for shift in SHIFTS]
-    return 4 * (torch.cat(rolled, 1) - new).abs()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small_meter() -> Meter:
-    return Meter(MeterConfig(channels=(16, 16, 16), squeeze=8, hidden=16))
+    return Meter(MeterConfig(channels=(16, 16, 16), squeeze=8, motion_hidden=8, place_hidden=16))
 
 
 def run(*arguments: str) -> None:

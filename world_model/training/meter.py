@@ -1,4 +1,4 @@
-"""Train the meter on true pairs of frames; its held-out errors are written into its card.
+"""Train the meter on true frames; its held-out errors are written into its card.
 
     dreamlane train meter cache_dir=data/cache/town loop.run_dir=runs/meter
 
@@ -17,13 +17,14 @@ from torch import Tensor
 
 from world_model.engine.base import STATE_HEADS
 from world_model.heads import STATE_SCALES
-from world_model.meter import Meter, MeterConfig, save_meter
+from world_model.meter import MOTION, Meter, MeterConfig, save_meter
 from world_model.training.data import DataError, Drives, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
 
 UNITS = ("m/s", "rad/s", "m", "rad", "1/m", "m")
 MIRRORED_SIGNS = (1.0, -1.0, float("nan"), -1.0, -1.0, 1.0)
 """What a mirrored picture's labels are. Which lane counts as one's own isn't symmetric: no label."""
+MOTIONS = len(MOTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,21 @@ class MeterTraining:
     meter: MeterConfig = field(default_factory=MeterConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            run_dir="runs/meter", steps=1500, learning_rate=2e-3, average_decay=0.995
+            run_dir="runs/meter", steps=3000, warmup_steps=50, average_decay=0.99
         )
     )
-    batch: int = 64
+    pairs: int = 15_000  # whose optical flow is computed once, before the first step
+    motion_batch: int = 128
+    rare_share: float = 0.4  # of the motion batch is drawn from the rare moments: see `rare`
+    place_batch: int = 16
     mirror_share: float = 0.3
-    light: float = 0.1  # brightness and contrast vary by this much, alike in both frames
+    light: float = 0.1  # brightness and contrast vary by this much
     noise: float = 0.02  # of each pixel, on a scale of -1 to 1
     val_pairs: int = 2000
 
 
 class MeterTask:
-    """Draws pairs, computes the loss, measures."""
+    """Draws batches, computes the loss, measures."""
 
     def __init__(self, config: MeterTraining) -> None:
         self.config = config
@@ -59,40 +63,58 @@ class MeterTask:
                 f"the cache at {config.cache_dir} has no frame with all labels: a meter needs"
                 " drives of the reference world (`dreamlane collect`)"
             )
+        pairs = evenly(self.rows, config.pairs)
+        parts = np.array_split(pairs, max(1, len(pairs) // 256))
+        frames = ((self.train.frames(p - 1), self.train.frames(p)) for p in parts)
+        self.flow_N2gk = torch.cat([self.model.flow(old, new) for old, new in frames])
+        self.motion_N2 = torch.from_numpy(self.train.state_NS[pairs, :MOTIONS])
+        self.rare_N = torch.from_numpy(np.flatnonzero(rare(self.train.state_NS[pairs])))
         self.trainer = Trainer(self.model, self.loss, config.loop)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Log]:
         """Mean absolute error in units of each state's typical size; see `Trainer`."""
-        config = self.config
-        pick = torch.randint(len(self.rows), (config.batch,), generator=generator)
-        rows = np.sort(self.rows[pick.numpy()])
-        with torch.no_grad():
-            frames = torch.from_numpy(self.train.frames(np.concatenate([rows - 1, rows])))
-            pictures = self.model.shrink(frames)
-        label_BS = torch.from_numpy(self.train.state_NS[rows]).clone()
-        pictures, label_BS = self._vary(pictures, label_BS, generator)
+        scale = torch.tensor(STATE_SCALES)
+        moved, motion_true = self._motion_batch(generator)
+        motion = (self.model.read_motion(moved) - motion_true).abs() / scale[:MOTIONS]
+        seen, place_true = self._place_batch(generator)
         with torch.autocast("cpu", torch.bfloat16):
-            state_BS = self.model(*torch.split(pictures, config.batch))
-        known = ~label_BS.isnan()
-        error = (state_BS.float() - label_BS.nan_to_num()).abs() / torch.tensor(STATE_SCALES)
-        means = (error * known).sum(0) / known.sum(0).clamp_min(1)
+            read = self.model.read_place(seen)
+        known = ~place_true.isnan()
+        place = (read.float() - place_true.nan_to_num()).abs() / scale[MOTIONS:]
+        means = torch.cat([motion.mean(0), (place * known).sum(0) / known.sum(0).clamp_min(1)])
         log = {f"error_{name}": means[i].item() for i, name in enumerate(STATE_HEADS)}
         return means.mean(), log
 
-    def _vary(
-        self, pictures: Tensor, label_BS: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Mirror some pairs; change the light; add noise."""
-        config, count = self.config, self.config.batch
+    def _motion_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Flow (B, 2, g, k) and its speed and yaw rate (B, 2), half of it mirrored."""
+        config, count = self.config, self.config.motion_batch
+        seldom = round(config.rare_share * count) if len(self.rare_N) else 0
+        often = torch.randint(len(self.motion_N2), (count - seldom,), generator=generator)
+        pick = self.rare_N[torch.randint(max(1, len(self.rare_N)), (seldom,), generator=generator)]
+        index = torch.cat([often, pick])
+        flow, true = self.flow_N2gk[index], self.motion_N2[index]
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        sideways = torch.tensor([-1.0, 1.0]).view(2, 1, 1)
+        flow = torch.where(mirrored.view(-1, 1, 1, 1), flow.flip(-1) * sideways, flow)
+        signs = torch.tensor(MIRRORED_SIGNS[:MOTIONS])
+        return flow, torch.where(mirrored.unsqueeze(1), true * signs, true)
+
+    def _place_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Shrunk pictures (B, 3, h, w), varied in light, noise and side, and labels (B, S - 2)."""
+        config, count = self.config, self.config.place_batch
+        pick = torch.randint(len(self.rows), (count,), generator=generator)
+        rows = np.sort(self.rows[pick.numpy()])  # neighbours in memory are read together
+        seen = self.model.shrink(self.train.frames(rows))
+        true = torch.from_numpy(self.train.state_NS[rows, MOTIONS:])
         mirrored = torch.rand(count, generator=generator) < config.mirror_share
-        pictures = torch.where(mirrored.repeat(2).view(-1, 1, 1, 1), pictures.flip(-1), pictures)
-        label_BS = torch.where(
-            mirrored.unsqueeze(1), label_BS * torch.tensor(MIRRORED_SIGNS), label_BS
+        seen = torch.where(mirrored.view(-1, 1, 1, 1), seen.flip(-1), seen)
+        true = torch.where(
+            mirrored.unsqueeze(1), true * torch.tensor(MIRRORED_SIGNS[MOTIONS:]), true
         )
-        light = 2 * torch.rand(2, count, generator=generator).repeat(1, 2).view(2, -1, 1, 1, 1) - 1
-        pictures = pictures * (1 + config.light * light[0]) + config.light * light[1]
-        noise = torch.randn(pictures.shape, generator=generator)
-        return pictures + config.noise * noise, label_BS
+        light = 2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1
+        seen = seen * (1 + config.light * light[0]) + config.light * light[1]
+        noise = torch.randn(count, 1, *seen.shape[2:], generator=generator)
+        return seen + config.noise * noise, true
 
     @torch.no_grad()
     def measure(self, trainer: Trainer) -> Log:
@@ -128,6 +150,19 @@ def labelled(drives: Drives) -> NDArray[np.int64]:
     return picked
 
 
+def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`count` of the rows at even distances, or all of them."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def rare(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Moments that count most in a judgement and are few: hard turning, standing, creeping."""
+    seldom: NDArray[np.bool_] = (np.abs(state_NS[:, 1]) > 0.15) | (state_NS[:, 0] < 2.0)
+    return seldom
+
+
 def errors(read_NS: NDArray[np.float32], true_NS: NDArray[np.float32]) -> Log:
     """Mean absolute error of each state, and that of always saying its median, for comparison."""
     figures = {}
@@ -146,8 +181,10 @@ def card(facts: dict[str, object]) -> str:
     )
     return f"""# Meter
 
-A small network that reads what two successive camera frames (0.1 s apart) show. `dreamlane eval`
-judges dreams with it. It saw true frames only and shares no weights with any world model.
+Reads what two successive camera frames (0.1 s apart) show: speed and yaw rate from the optical flow
+between them (OpenCV's DIS, then a small network), the place on the road from the newer one (another small
+network). `dreamlane eval` judges dreams with it. It saw true frames only and shares no weights with any
+world model.
 
 Trained by `dreamlane train meter` on the frame cache `{facts["cache"]}` ({facts["train_frames"]} training
 frames) for {facts["steps"]} steps ({facts["minutes"]} minutes on a shared CPU core). Weights are float16.
