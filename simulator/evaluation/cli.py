@@ -71,6 +71,26 @@ def reconstruction(
     run(("reconstruction",), overrides, model, cache, output, quick)
 
 
+@app.command()
+def strip(
+    model: Model = MODEL,
+    starts: Annotated[
+        str, typer.Option(help="scenario:seed, separated by commas.")
+    ] = "tight_bends:3,sunset_cruise:1",
+    output: Annotated[Path, typer.Option(help="The picture.")] = Path("outputs/strip.png"),
+) -> None:
+    """The reference world above the dream, under the same actions, as a picture."""
+    from simulator.assets import model_dir
+    from simulator.evaluation.strip import write_strips
+
+    pairs = [part.rpartition(":") for part in starts.split(",")]
+    if not all(name and seed.isdecimal() for name, _, seed in pairs):
+        raise ValueError(f"--starts {starts!r}; accepted: scenario:seed,scenario:seed")
+    folder = Path(model) if Path(model).is_dir() else model_dir(model)
+    write_strips(output, folder, tuple((name, int(seed)) for name, _, seed in pairs))
+    print(f"wrote {output}")
+
+
 @app.command("cache")
 def build(
     cache: Cache = CACHE,
