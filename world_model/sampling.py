@@ -55,7 +55,7 @@ def sample(
     kept_BLK = p_BLK * inside_BLK
     cumulative = kept_BLK.cumsum(-1)
     aim_BL1 = noise_BL.unsqueeze(-1) * cumulative[..., -1:]
-    # noise close to 1 may be rounded up to the whole mass: still the last token that was kept
+    # however the products round: never past the last token that was kept
     choice_BL = torch.minimum((cumulative <= aim_BL1).sum(-1), inside_BLK.sum(-1) - 1)
     tokens_BL = index_BLK.gather(-1, choice_BL.unsqueeze(-1)).squeeze(-1)
     return tokens_BL, entropy_BL

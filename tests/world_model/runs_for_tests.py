@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +26,19 @@ def tokenizer_task(cache: Path, run_dir: Path, **loop: object) -> TokenizerTask:
     )
 
 
-def train_tokenizer(cache: Path, run_dir: Path) -> None:
-    """With a checkpoint after each step."""
-    tokenizer_task(cache, run_dir, checkpoint_s=0.0).trainer.run()
+def train_tokenizer_and_hang(cache: Path, run_dir: Path) -> None:
+    """Three steps, each with a checkpoint; in the midst of the fourth nothing moves any more."""
+    trainer = tokenizer_task(cache, run_dir, checkpoint_s=0.0).trainer
+    inner = trainer.loss
+
+    def hanging_loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, Log]:
+        result = inner(step, generator)
+        if step == 3:
+            time.sleep(3600)
+        return result
+
+    trainer.loss = hanging_loss
+    trainer.run()
 
 
 def plain_trainer(run_dir: Path) -> Trainer:

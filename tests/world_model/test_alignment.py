@@ -14,13 +14,15 @@ import torch
 
 from world_model.checkpoint import load, save
 from world_model.engine import load_engine
+from world_model.families.var import VarConfig
 from world_model.training.data import load_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.tokenizer import TokenizerTraining, train_tokenizer
 from world_model.training.world import WorldTask, WorldTraining
 from world_model.training.world_run import describe, teacher_forced
 
-TOKENIZER_STEPS, WORLD_STEPS = 60, 160
+TOKENIZER_STEPS, WORLD_STEPS = 60, 110
+WORLD = VarConfig(width=64, depth=1, heads=2)
 CHANCE = math.log(3)  # nats a bar costs whose next column has three equally likely values
 
 
@@ -64,9 +66,9 @@ def trained_world(folder: Path, cache: Path) -> WorldTask:
         name="bars",
         cache_dir=str(cache),
         tokenizer=str(folder / "tokenizer" / "checkpoint"),
-        world=tiny.WORLD,
+        world=WORLD,
         loop=loop(folder / f"world-{cache.name}", WORLD_STEPS, 1e-2),
-        batch=16,
+        batch=24,
         state_weight=0.02,
         val_windows=96,
     )
@@ -128,8 +130,8 @@ def test_one_batch_is_learned_by_heart(folder):
     config = WorldTraining(
         cache_dir=str(folder / "cache"),
         tokenizer=str(folder / "tokenizer" / "checkpoint"),
-        world=tiny.WORLD,
-        loop=loop(folder / "one-batch", 60, 1e-2),
+        world=WORLD,
+        loop=loop(folder / "one-batch", 45, 1e-2),
         batch=8,
         context_flip=0.0,  # nothing corrupted
         self_flip=0.0,
