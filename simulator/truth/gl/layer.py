@@ -155,11 +155,13 @@ class Gpu:
         if source not in self._programs:
             self._programs[source] = program = self.context.program(*source)
             for block, binding in (("Frame", FRAME_BINDING), ("Look", LOOK_BINDING)):
-                if block in program:
-                    program[block].binding = binding
+                member = program.get(block, None)  # a shader may use neither
+                if isinstance(member, moderngl.UniformBlock):
+                    member.binding = binding
             for sampler, unit in TEXTURE_UNITS.items():
-                if sampler in program:
-                    program[sampler].value = unit
+                member = program.get(sampler, None)
+                if isinstance(member, moderngl.Uniform):
+                    member.value = unit
         return self._programs[source]
 
     def release(self) -> None:
