@@ -24,6 +24,8 @@ def judge(subject: Subject, parts: Sequence[str], folder: Path, bar: Progress) -
     """
     report = new_report(subject)
     todo: list[tuple[str, Callable[[Callable[[], None]], Section]]] = []
+    if len(parts) == 1 and parts[0] != "reconstruction":
+        subject.engine  # noqa: B018  (a mere tokenizer is refused before anything is measured)
     if set(parts) - {"reconstruction"} and (subject.has_world or len(parts) == 1):
         todo.append(("the meter", lambda step: reading(subject)))
     for part in parts:

@@ -125,9 +125,11 @@ def test_mistakes_are_explained_in_one_line(place, capsys, changes, message):
 
 def test_a_tokenizer_alone_cannot_be_driven(place, capsys):
     options = ["--model", str(place / "tokenizer"), "--cache", str(place / "cache")]
+    options += ["--output", str(place / "never")]
     with pytest.raises(SystemExit):
         cli.main(["eval", "control", *options, f"meter={place / 'meter'}", "batch=2"])
     assert "holds a tokenizer only" in capsys.readouterr().err
+    assert not (place / "never").exists()
 
 
 def test_cache_without_recordings_says_what_makes_them(tmp_path, capsys):
