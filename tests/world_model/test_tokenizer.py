@@ -17,6 +17,7 @@ from world_model.training.tokenizer import (
     TokenizerTask,
     TokenizerTraining,
     reconstruction_loss,
+    start_from,
 )
 
 
@@ -191,3 +192,17 @@ def test_a_scale_may_begin_with_few_codes(cache, tmp_path):
     task = task_on(cache, tmp_path, val_frames=8, grace_steps=1, least_entropy=0.1)
     task.model.quantizer.codebook_KVC[:] = 0.0
     assert task.measure(task.trainer)["entropy_1"] == 0.0
+
+
+def test_training_can_start_from_a_shipped_checkpoint_and_go_on(cache, tmp_path):
+    donor = task_on(cache, tmp_path / "donor", val_frames=8)
+    donor.measure(donor.trainer)  # writes the checkpoint
+    heir = task_on(cache, tmp_path / "heir")
+    start_from(heir.trainer, tmp_path / "donor" / "checkpoint")
+    for name, value in donor.trainer.average.items():
+        if not name.endswith(("sum_KVC", "count_KV")):
+            assert torch.allclose(heir.trainer.average[name], value, atol=2e-3), name
+    codes = heir.model.quantizer.codebook_KVC
+    assert torch.equal(heir.model.quantizer.sum_KVC, codes)
+    loss, _ = heir.loss(0, torch.Generator().manual_seed(0))
+    assert torch.isfinite(loss)

@@ -13,10 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from world_model.checkpoint import ModelConfig, save
+from world_model.checkpoint import CheckpointError, ModelConfig, load, save
 from world_model.tokenizer.autoencoder import to_model
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.training.data import Drives, load_drives
@@ -41,7 +42,7 @@ class TokenizerTraining:
     prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
-    start_from: str = ""  # running state of another run whose weights to begin with
+    start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     val_frames: int = 256
     least_entropy: float = (
         0.5  # nats; a scale whose tokens say less has collapsed: the run fails ...
@@ -205,14 +206,22 @@ def train_tokenizer(config: TokenizerTraining) -> TokenizerTask:
     return task
 
 
-def start_from(trainer: Trainer, state: Path) -> None:
-    """Begin with the averaged weights of another run's running state."""
-    from safetensors.torch import load_file
-
-    tensors = {
-        k.removeprefix("average."): v
-        for k, v in load_file(state).items()
-        if k.startswith("average.")
-    }
+def start_from(trainer: Trainer, source: Path) -> None:
+    """Begin with another run's averaged weights, or with those of a checkpoint folder."""
+    if source.is_dir():
+        checkpoint = load(source)
+        given = checkpoint.tokenizer if isinstance(trainer.model, Tokenizer) else checkpoint.world
+        if given is None:
+            raise CheckpointError(f"{source} holds no world model to start from")
+        tensors = given.state_dict()
+        if isinstance(given, Tokenizer):  # moving sums aren't shipped: begin them anew
+            tensors["quantizer.sum_KVC"] = tensors["quantizer.codebook_KVC"].clone()
+            tensors["quantizer.count_KV"] = torch.ones_like(tensors["quantizer.count_KV"])
+    else:
+        tensors = {
+            k.removeprefix("average."): v
+            for k, v in load_file(source).items()
+            if k.startswith("average.")
+        }
     trainer.model.load_state_dict(tensors)
     trainer.average = {k: v.clone() for k, v in tensors.items()}

@@ -56,7 +56,7 @@ class WorldTraining:
     )
     event_weight: float = 0.03
     mirror: bool = False  # needs a latent cache of mirrored frames; not supported yet
-    start_from: str = ""
+    start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     val_windows: int = 256
 
 
