@@ -44,7 +44,8 @@ def reading(subject: Subject) -> Section:
         )
         figures[name] = {"mae": error.to_json(), "gain": slope.to_json(), "r2": fit[1]}
         lines.append((name, str(error), str(slope), f"{fit[1]:.3f}", str(error.n)))
-    standing = rows[true[:, 0] < STANDING_MPS]
+    # both frames: a crash stops the car at once, between two pictures that differ
+    standing = rows[np.maximum(true[:, 0], drives.state_NS[rows - 1, 0]) < STANDING_MPS]
     if len(standing):
         old, new = drives.frames(standing - 1), drives.frames(standing)
         speeds = subject.read(old, new)[:, 0]
