@@ -13,18 +13,10 @@ from simulator.ego import EgoState
 from simulator.envs.spaces import Action, Frame
 from simulator.recording.episode import read_episode
 from simulator.recording.errors import RecordingError
+from world_model.engine.base import STATE_HEADS
 
 DEFAULT_SPEED_LIMIT_MPS = 25.0
 """For recordings that don't know their road's limit, such as real drives."""
-
-STATE_NUMBERS = (
-    "speed_mps",
-    "yaw_rate_radps",
-    "lane_offset_m",
-    "heading_error_rad",
-    "curvature_1pm",
-    "lead_distance_m",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +101,7 @@ def read_context(path: Path, frames: int = 8) -> Context:
             break
     actions = episode.actions[:count].copy()
     actions[-1] = 0.0
-    column = {name: episode.steps.get(name, np.full(count, np.nan)) for name in STATE_NUMBERS}
+    column = {name: episode.steps.get(name, np.full(count, np.nan)) for name in STATE_HEADS}
     ego = np.stack([column["speed_mps"], column["yaw_rate_radps"]], axis=1)[:count]
     limits = episode.steps.get("speed_limit_mps")
     limit = float(limits[count - 1]) if limits is not None else float("nan")
@@ -119,7 +111,7 @@ def read_context(path: Path, frames: int = 8) -> Context:
         actions_TA=np.nan_to_num(actions).astype(np.float32),
         ego_TE=np.nan_to_num(ego).astype(np.float32),
         last=EgoState(
-            **{name: float(column[name][count - 1]) for name in STATE_NUMBERS},
+            **{name: float(column[name][count - 1]) for name in STATE_HEADS},
             progress_m=0.0,
             collision=False,
             offroad=False,

@@ -18,8 +18,9 @@ from simulator.assets import assets_dir, model_dir
 from simulator.envs import spaces
 from simulator.envs.contexts import Context, ContextLibrary, read_context
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
-from simulator.envs.info import array_hash, build_info
+from simulator.envs.info import build_info
 from simulator.envs.state import DreamState
+from simulator.hashing import array_hash
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Engine, StepOutput
 
 DEFAULT_SCENARIO = "calm_cruise"

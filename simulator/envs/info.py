@@ -5,11 +5,8 @@ No clock of the computer goes in, so equal seeds and actions give equal info.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal
-
-import numpy as np
 
 from simulator.ego import EgoState
 
@@ -17,11 +14,6 @@ TerminationReason = Literal["", "collision", "offroad", "route_completed", "time
 
 TRUNCATIONS = frozenset({"time_limit", "surprise"})
 """Reasons that cut an episode short; the other reasons end it for good."""
-
-
-def array_hash(array: np.ndarray) -> str:
-    """BLAKE2b of the array's bytes, 128 bits as 32 hexadecimal digits."""
-    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
 
 
 def build_info(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scenarios import Scenario, load, sample
 from simulator.ego import DT_S, EgoState
 from simulator.envs import rewards, spaces
-from simulator.envs.info import TRUNCATIONS, TerminationReason, array_hash, build_info
+from simulator.envs.info import TRUNCATIONS, TerminationReason, build_info
+from simulator.hashing import array_hash
 from simulator.truth.camera import Camera
 from simulator.truth.world import World
 

@@ -6,7 +6,6 @@ no action because its outcome isn't part of the recording. See docs/recordings.m
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from simulator.ego import EgoState
+from simulator.hashing import array_hash
 from simulator.recording.classes import CLASS_SHAPE, shrink_classes
 from simulator.recording.errors import RecordingError
 from simulator.recording.storage import (
@@ -44,7 +44,7 @@ def frame_hash(frame: NDArray[np.uint8]) -> str:
     Taken before encoding: driving the same seed and actions again must give the same hashes. (The
     files themselves are covered by the digests in meta.json.)
     """
-    return hashlib.blake2b(np.ascontiguousarray(frame).tobytes(), digest_size=16).hexdigest()
+    return array_hash(frame)
 
 
 class EpisodeWriter:

@@ -17,8 +17,6 @@ from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
 from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, Var
 from world_model.sampling import sample
 
-NO_ACTION = np.zeros(2, np.float32)
-
 
 def drift_statistics(latent_BChw: Tensor) -> Tensor:
     """Mean and spread of each latent channel over the picture: (B, 2 C)."""
@@ -65,6 +63,8 @@ class EagerEngine:
         self._fed_E = torch.tensor(
             [name in self.known for name in STATE_HEADS[:2]], device=self.torch_device
         )
+        self._drift_mean = torch.tensor(self.config.drift_mean, device=self.torch_device)
+        self._drift_std = torch.tensor(self.config.drift_std, device=self.torch_device)
         self.decode = True
         self._past_BPChw = torch.zeros(
             batch_size, PAST_FRAMES, *self.latent_shape, device=self.torch_device
@@ -126,8 +126,7 @@ class EagerEngine:
         if maps.shape[1] < PAST_FRAMES:  # a single frame: as if the world had stood still
             maps = maps.expand(-1, PAST_FRAMES, -1, -1, -1)
         self._past_BPChw[rows] = maps
-        history = [NO_ACTION] * (PAST_ACTIONS - 1)
-        padded = np.concatenate([np.tile(np.stack(history), (len(rows), 1, 1)), taken], 1)
+        padded = np.pad(taken, ((0, 0), (PAST_ACTIONS - 1, 0), (0, 0)))  # before them: no action
         self._actions_BMA[rows] = self._tensor(padded[:, 1 - PAST_ACTIONS :])
         self._ego_BE[rows] = self._tensor(newest)
 
@@ -236,9 +235,7 @@ class EagerEngine:
     def _drift(self, latent_BChw: Tensor) -> NDArray[np.float32]:
         if not self.config.drift_mean:
             return np.zeros(self.batch_size, np.float32)
-        mean = torch.tensor(self.config.drift_mean, device=self.torch_device)
-        std = torch.tensor(self.config.drift_std, device=self.torch_device)
-        z = (drift_statistics(latent_BChw) - mean) / std
+        z = (drift_statistics(latent_BChw) - self._drift_mean) / self._drift_std
         excess = z.square().mean(1).sqrt() - self.config.drift_threshold
         drift: NDArray[np.float32] = excess.clamp_min(0).cpu().numpy()
         return drift

@@ -104,16 +104,15 @@ class Var(nn.Module):
         out: Tensor = self.modulation(F.silu(condition_BD))
         return out.view(len(out), 6, -1)
 
-    def embed(self, k: int, before_BChw: Tensor, past_BPChw: Tensor) -> Tensor:
+    def embed(self, k: int, before_BChw: Tensor, motion_BChw: Tensor) -> Tensor:
         """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)"""
-        motion = torch.cat([past_BPChw[:, 0], past_BPChw[:, 0] - past_BPChw[:, 1]], 1)
         if self.grouped[k]:
-            x = self.sum_fine(cells(before_BChw)) + self.past_fine(cells(motion))
+            x = self.sum_fine(cells(before_BChw)) + self.past_fine(cells(motion_BChw))
         else:
             h, w = self.quantizer_config.scales[k]
             factor = (self.full_size[0] // h, self.full_size[1] // w)
             x = self.sum_coarse(F.avg_pool2d(before_BChw, factor).flatten(2).transpose(1, 2))
-            x = x + self.past_coarse(F.avg_pool2d(motion, factor).flatten(2).transpose(1, 2))
+            x = x + self.past_coarse(F.avg_pool2d(motion_BChw, factor).flatten(2).transpose(1, 2))
         start = sum(self.positions[:k])
         out: Tensor = x + self.position_ND[start : start + self.positions[k]] + self.scale_KD[k]
         return out
@@ -139,7 +138,8 @@ class Var(nn.Module):
         `before[k]` is the sum of the scales coarser than k, possibly with corrected errors in it.
         """
         modulation = self.modulate(condition_BD)
-        parts = [self.embed(k, b, past_BPChw) for k, b in enumerate(before)]
+        motion = latest_motion(past_BPChw)
+        parts = [self.embed(k, b, motion) for k, b in enumerate(before)]
         x = torch.cat(parts, 1).to(modulation.dtype)  # low precision where autocast says so
         for block in self.blocks:
             x, _ = block(x, modulation, self.mask_NN)
@@ -159,16 +159,22 @@ class Var(nn.Module):
         Returns the latent map (B, C, h, w) and the K token maps.
         """
         total = torch.zeros_like(past_BPChw[:, 0])
-        modulation = self.modulate(condition_BD)
+        modulation, motion = self.modulate(condition_BD), latest_motion(past_BPChw)
         kept: list[KeyValue | None] = [None] * len(self.blocks)
         tokens: list[Tensor] = []
         for k in range(len(self.positions)):
-            x = self.embed(k, total, past_BPChw).to(modulation.dtype)
+            x = self.embed(k, total, motion).to(modulation.dtype)
             for i, block in enumerate(self.blocks):
                 x, kept[i] = block(x, modulation, None, kept[i])
             tokens.append(choose(k, self.logits(k, x)))
             total = total + quantizer.contribution(tokens[k], k)
         return total, tokens
+
+
+def latest_motion(past_BPChw: Tensor) -> Tensor:
+    """(B, P, C, h, w) -> (B, 2 C, h, w): the newest frame and what changed since the one before."""
+    newest, before = past_BPChw[:, 0], past_BPChw[:, 1]
+    return torch.cat([newest, newest - before], 1)
 
 
 def cells(x_BChw: Tensor) -> Tensor:
