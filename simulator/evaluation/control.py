@@ -20,10 +20,11 @@ from simulator.ego import DT_S, FULL_LOCK_RAD
 from simulator.evaluation import metrics
 from simulator.evaluation.intervals import mean_interval, statistic_interval
 from simulator.evaluation.report import Section, Table, cell, table
-from simulator.evaluation.subject import Rows, Subject, padded_batches, spread
+from simulator.evaluation.subject import Rows, Subject, padded_batches
 from simulator.evaluation.vehicle import motion, steer_for, wheel_angles
 from world_model.engine.base import STATE_HEADS
 from world_model.families.var import PAST_ACTIONS
+from world_model.training.data import evenly
 
 SPEED, YAW_RATE = STATE_HEADS.index("speed_mps"), STATE_HEADS.index("yaw_rate_radps")
 READERS = ("meter", "heads")
@@ -103,7 +104,7 @@ def steering(subject: Subject, progress: Progress) -> Part:
     config, drives = subject.config.control, subject.drives
     bands = list(zip(config.bands_mps[:-1], config.bands_mps[1:], strict=True))
     starts = np.concatenate(
-        [spread(usable_starts(subject, *band), config.starts_per_band) for band in bands]
+        [evenly(usable_starts(subject, *band), config.starts_per_band) for band in bands]
     )
     if not len(starts):
         raise ValueError(
@@ -197,7 +198,7 @@ def _signs(wanted: Floats, got: Floats, threshold: float, picked: Rows) -> float
 def pedals(subject: Subject, progress: Progress) -> Part:
     """Brake fully until well after the stop, then give full throttle."""
     config, drives = subject.config.control, subject.drives
-    rows = spread(usable_starts(subject, 4.0, 40.0), config.brake_starts)
+    rows = evenly(usable_starts(subject, 4.0, 40.0), config.brake_starts)
     wheel = wheel_angles(drives, rows)
     brake, stand, go = config.brake_steps, config.stand_steps, config.pull_away_steps
     actions = np.zeros((len(rows), brake + stand + go, 2), np.float32)
@@ -264,7 +265,7 @@ def likelihood(subject: Subject) -> Part:
     drives, checkpoint = subject.drives, subject.checkpoint
     world, quantizer = checkpoint.world, checkpoint.tokenizer.quantizer
     assert world is not None
-    rows = spread(drives.window_ends(PAST_ACTIONS - 1, 1), subject.config.control.likelihood_pairs)
+    rows = evenly(drives.window_ends(PAST_ACTIONS - 1, 1), subject.config.control.likelihood_pairs)
     others = rows[np.random.default_rng(subject.config.seed).permutation(len(rows))]
     nll: dict[str, list[NDArray[np.float64]]] = {"true": [], "shuffled": []}
 

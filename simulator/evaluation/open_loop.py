@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from simulator.evaluation import metrics
 from simulator.evaluation.intervals import Interval, mean_interval
 from simulator.evaluation.report import Section, Table, table
-from simulator.evaluation.subject import Rows, Subject, padded_batches, spread
+from simulator.evaluation.subject import Rows, Subject, padded_batches
 from world_model.engine.base import STATE_HEADS
-from world_model.training.data import DataError
+from world_model.training.data import DataError, evenly
 
 SOURCES = ("dream", "copy_last", "tokenizer", "truth", "heads", "hold_state")
 
@@ -66,7 +66,7 @@ def open_loop(subject: Subject, progress: Callable[[], None] = lambda: None) -> 
     """Dream from held-out starts and compare at each horizon. `progress` is called once a batch."""
     config = subject.config.open_loop
     longest = max(config.horizons)
-    rows = spread(
+    rows = evenly(
         subject.drives.window_ends(max(subject.engine.context_frames - 1, 1), longest),
         config.starts,
     )

@@ -7,8 +7,9 @@ import numpy as np
 from simulator.evaluation import metrics
 from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
 from simulator.evaluation.report import Section, table
-from simulator.evaluation.subject import Subject, spread
+from simulator.evaluation.subject import Subject
 from world_model.engine.base import STATE_HEADS
+from world_model.training.data import evenly
 
 STANDING_MPS = 0.05
 
@@ -18,7 +19,7 @@ def reading(subject: Subject) -> Section:
     drives = subject.drives
     rows = drives.window_ends(1, 0)
     known = ~np.isnan(drives.state_NS[rows][:, :2]).any(1)
-    rows = spread(rows[known], subject.config.meter_pairs)
+    rows = evenly(rows[known], subject.config.meter_pairs)
     figures: dict[str, object] = {
         "meter": subject.meter.hash,
         "training": dict(subject.meter.facts),

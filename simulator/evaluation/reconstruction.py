@@ -7,13 +7,14 @@ import numpy as np
 from simulator.evaluation import metrics
 from simulator.evaluation.intervals import mean_interval
 from simulator.evaluation.report import Section, table
-from simulator.evaluation.subject import Subject, spread
+from simulator.evaluation.subject import Subject
+from world_model.training.data import evenly
 
 
 def reconstruction(subject: Subject) -> Section:
     """PSNR, SSIM and sharpness of encoded and decoded frames: all, and each weather."""
     drives = subject.drives
-    rows = spread(np.arange(len(drives)), subject.config.frames)
+    rows = evenly(np.arange(len(drives)), subject.config.frames)
     weather = np.array(
         [subject.weather_of_drive.get(int(d), "unknown") for d in drives.episode_N[rows]]
     )

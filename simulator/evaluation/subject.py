@@ -18,6 +18,7 @@ from world_model.engine import load_engine
 from world_model.engine.base import Engine
 from world_model.meter import LoadedMeter, load_meter
 from world_model.training.data import DataError, Drives, load_drives
+from world_model.training.rollout import start_engine
 
 SPLIT = "val"
 Rows = NDArray[np.int64]
@@ -69,12 +70,7 @@ class Subject:
 
     def begin(self, rows: Rows) -> None:
         """Start the engine's dreams from the recorded frames that end at each row."""
-        index = rows[:, None] + np.arange(1 - self.engine.context_frames, 1)
-        self.engine.reset(
-            np.stack([self.drives.frames(i) for i in index]),
-            np.nan_to_num(self.drives.action_NA[index]),
-            np.nan_to_num(self.drives.state_NS[index][..., :2]),
-        )
+        start_engine(self.engine, self.drives, rows)
 
     def reconstruct(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Encode and decode pictures."""
@@ -117,13 +113,6 @@ def open_subject(config: EvalConfig) -> Subject:
 def folder_of(name: str) -> Path:
     """A shipped model's folder by name, any other by path."""
     return Path(name) if "/" in name or Path(name).is_dir() else model_dir(name)
-
-
-def spread(rows: Rows, count: int) -> Rows:
-    """`count` of the rows at even distances, all of them if there are fewer."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
 def padded_batches(count: int, size: int) -> list[tuple[NDArray[np.int64], int]]:

@@ -12,12 +12,12 @@ import torch
 from world_model.tokenizer.autoencoder import AutoencoderConfig, to_model, to_pixels
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.training.loop import LoopConfig
+from world_model.training.start import start_from
 from world_model.training.tokenizer import (
     CollapseError,
     TokenizerTask,
     TokenizerTraining,
     reconstruction_loss,
-    start_from,
 )
 
 

@@ -124,3 +124,10 @@ def load_drives(cache_dir: Path | str, split: str, limit: int | None = None) -> 
         event_NE[cut].astype(np.float32),
         np.concatenate(episodes)[cut],
     )
+
+
+def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`count` of the rows at even distances, all of them if there are fewer."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from world_model.engine.base import STATE_HEADS
 from world_model.heads import STATE_SCALES
 from world_model.meter import MOTION, Meter, MeterConfig, save_meter
-from world_model.training.data import DataError, Drives, load_drives
+from world_model.training.data import DataError, Drives, evenly, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
 
 UNITS = ("m/s", "rad/s", "m", "rad", "1/m", "m")
@@ -122,10 +122,7 @@ class MeterTask:
         model = Meter(self.config.meter)
         model.load_state_dict(trainer.average)
         model.eval()
-        rows = labelled(self.val)
-        rows = rows[
-            np.linspace(0, len(rows) - 1, min(self.config.val_pairs, len(rows))).astype(int)
-        ]
+        rows = evenly(labelled(self.val), self.config.val_pairs)
         read = model.read(self.val.frames(rows - 1), self.val.frames(rows))
         true = self.val.state_NS[rows]
         figures = errors(read, true)
@@ -148,13 +145,6 @@ def labelled(drives: Drives) -> NDArray[np.int64]:
     rows = drives.window_ends(1, 0)
     picked: NDArray[np.int64] = rows[~np.isnan(drives.state_NS[rows]).any(1)]
     return picked
-
-
-def evenly(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """`count` of the rows at even distances, or all of them."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
 def rare(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -13,15 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from world_model.checkpoint import CheckpointError, ModelConfig, load, save
+from world_model.checkpoint import ModelConfig, save
 from world_model.tokenizer.autoencoder import to_model
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.training.data import Drives, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
+from world_model.training.start import start_from
 
 # Weight of a pixel by its class (sky, ground, road, line, vehicle, vegetation, building, post): lane
 # lines and vehicles matter most and are few.
@@ -204,24 +204,3 @@ def train_tokenizer(config: TokenizerTraining) -> TokenizerTask:
         start_from(task.trainer, Path(config.start_from))
     task.trainer.run(task.measure)
     return task
-
-
-def start_from(trainer: Trainer, source: Path) -> None:
-    """Begin with another run's averaged weights, or with those of a checkpoint folder."""
-    if source.is_dir():
-        checkpoint = load(source)
-        given = checkpoint.tokenizer if isinstance(trainer.model, Tokenizer) else checkpoint.world
-        if given is None:
-            raise CheckpointError(f"{source} holds no world model to start from")
-        tensors = given.state_dict()
-        if isinstance(given, Tokenizer):  # moving sums aren't shipped: begin them anew
-            tensors["quantizer.sum_KVC"] = tensors["quantizer.codebook_KVC"].clone()
-            tensors["quantizer.count_KV"] = torch.ones_like(tensors["quantizer.count_KV"])
-    else:
-        tensors = {
-            k.removeprefix("average."): v
-            for k, v in load_file(source).items()
-            if k.startswith("average.")
-        }
-    trainer.model.load_state_dict(tensors)
-    trainer.average = {k: v.clone() for k, v in tensors.items()}

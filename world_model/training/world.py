@@ -55,7 +55,6 @@ class WorldTraining:
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
     event_weight: float = 0.03
-    mirror: bool = False  # needs a latent cache of mirrored frames; not supported yet
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     val_windows: int = 256
 

@@ -21,7 +21,8 @@ from world_model.families.var import PAST_ACTIONS, Var
 from world_model.training.data import Drives
 from world_model.training.latents import EncodedDrives
 from world_model.training.loop import Log, Trainer
-from world_model.training.tokenizer import start_from
+from world_model.training.rollout import rollout, start_engine
+from world_model.training.start import start_from
 from world_model.training.world import WorldTask, WorldTraining, token_losses
 
 HORIZONS = (1, 5, 10, 20, 40)
@@ -33,20 +34,21 @@ def train_world(config: WorldTraining) -> WorldTask:
     task = WorldTask(config)
     if not task.trainer.resume() and config.start_from:
         start_from(task.trainer, Path(config.start_from))
-    task.trainer.run(lambda trainer: measure(task, trainer))
+    described = describe(task)  # of the data alone: the same at every checkpoint
+    task.trainer.run(lambda trainer: measure(task, trainer, described))
     return task
 
 
 @torch.no_grad()
-def measure(task: WorldTask, trainer: Trainer) -> Log:
+def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
     """Held-out losses, head errors and rollouts of the averaged weights; writes the checkpoint."""
     model = Var(task.config.world, task.quantizer.config)
     model.load_state_dict(trainer.average)
     model.eval()
     figures = teacher_forced(task, model)
-    checkpoint = replace(task.checkpoint, config=describe(task), world=model.requires_grad_(False))
+    checkpoint = replace(task.checkpoint, config=config, world=model.requires_grad_(False))
     run_dir = Path(task.config.loop.run_dir)
-    save(run_dir / "checkpoint", checkpoint.config, task.checkpoint.tokenizer, model)
+    save(run_dir / "checkpoint", config, task.checkpoint.tokenizer, model)
     engine = EagerEngine(checkpoint, batch_size=8, device="cpu")
     ends = task.val.drives.window_ends(PAST_ACTIONS - 1, max(HORIZONS))
     rows = ends[np.linspace(0, len(ends) - 1, engine.batch_size).astype(np.int64)]
@@ -100,6 +102,7 @@ def add_errors(
             sums.setdefault(f"error_{name}", []).append(wrong[~truth[:, i].isnan()].mean().item())
 
 
+@torch.no_grad()
 def describe(task: WorldTask) -> ModelConfig:
     """The checkpoint's config: architecture, which heads had labels, and the range of true frames."""
     data = task.train
@@ -140,28 +143,6 @@ def drift_range(
     size = ((values - mean) / std).square().mean(1).sqrt()
     rounded = [tuple(round(float(v), 6) for v in vector) for vector in (mean, std)]
     return rounded[0], rounded[1], round(float(size.quantile(0.999)), 6)
-
-
-def start_engine(engine: EagerEngine, drives: Drives, rows: NDArray[np.int64]) -> None:
-    """Reset the engine to the recorded frames that end at each row."""
-    index = rows[:, None] + np.arange(1 - PAST_ACTIONS, 1)
-    frames = np.stack([drives.frames(i) for i in index])
-    ego = np.nan_to_num(drives.state_NS[index][..., :2])
-    engine.reset(frames, np.nan_to_num(drives.action_NA[index]), ego)
-
-
-def rollout(
-    engine: EagerEngine, drives: Drives, rows: NDArray[np.int64], steps: int
-) -> NDArray[np.uint8]:
-    """Dream `steps` frames from each row under the recorded actions: (R, T, H, W, 3)."""
-    start_engine(engine, drives, rows)
-    generators = [np.random.default_rng([0, int(r)]) for r in rows]
-    frames = []
-    for t in range(steps):
-        out = engine.step(np.nan_to_num(drives.action_NA[rows + t]), engine.draw_noise(generators))
-        assert out.frame_BHWC is not None
-        frames.append(out.frame_BHWC)
-    return np.stack(frames, 1)
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
