@@ -34,6 +34,38 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """One line or cloud of a chart; `low` and `high` are the ends of its 95 % intervals, if any."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart for people: curves over a horizon, or points of read against commanded motion."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    kind: str = "line"  # or "scatter"
+    identity: bool = False  # draw y = x as well: what a perfect dream would give
+    log_x: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One sentence on what the dream can (or can't) be trusted for, with the figure that says so."""
+
+    text: str
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One part of the report."""
 
@@ -43,6 +75,8 @@ class Section:
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()  # file names in the report's folder
+    charts: tuple[Chart, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()  # the report's first lines are made of them
 
     def to_markdown(self) -> str:
         """Title, notes, tables, pictures."""

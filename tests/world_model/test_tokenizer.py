@@ -206,3 +206,13 @@ def test_training_can_start_from_a_shipped_checkpoint_and_go_on(cache, tmp_path)
     assert torch.equal(heir.model.quantizer.sum_KVC, codes)
     loss, _ = heir.loss(0, torch.Generator().manual_seed(0))
     assert torch.isfinite(loss)
+
+
+def test_training_the_decoder_alone_leaves_the_tokens_as_they_are(cache, tmp_path):
+    task = task_on(cache, tmp_path, val_frames=8, decoder_only=True)
+    before = {k: v.clone() for k, v in task.model.state_dict().items()}
+    task.trainer.run()
+    assert task.trainer.step == task.config.loop.steps
+    for name, value in task.model.state_dict().items():
+        moved = not torch.equal(value, before[name])
+        assert moved == name.startswith("decoder."), name

@@ -2,6 +2,8 @@
 
     dreamlane train tokenizer cache_dir=data/cache/town loop.run_dir=runs/town-tokenizer
 
+With `decoder_only` the encoder and the codebooks stay as they are, to the bit.
+
 Shapes as in `world_model.tokenizer.model`.
 """
 
@@ -43,6 +45,7 @@ class TokenizerTraining:
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
+    decoder_only: bool = False  # tokens keep their meaning: a world model trained on them stays valid
     val_frames: int = 256
     least_entropy: float = (
         0.5  # nats; a scale whose tokens say less has collapsed: the run fails ...
@@ -80,6 +83,8 @@ class TokenizerTask:
         self.config = config
         torch.manual_seed(config.loop.seed)
         self.model = Tokenizer(config.tokenizer)
+        if config.decoder_only:
+            self.model.requires_grad_(False).decoder.requires_grad_(True)
         self.train_drives = load_drives(config.cache_dir, "train")
         self.val_drives = load_drives(config.cache_dir, "val")
         self.trainer = Trainer(self.model, self.loss, config.loop)
@@ -109,6 +114,7 @@ class TokenizerTask:
         with torch.autocast("cpu", torch.bfloat16):
             latent = self.model.encoder(frames)
         latent = latent.float()
+        self.model.quantizer.train(not config.decoder_only)  # in training mode codebooks move
         sums, commitment, _ = self.model.quantizer(latent)
         scales = len(sums)
         # a share of the batch decodes a prefix of the scales, another share no quantisation at all
