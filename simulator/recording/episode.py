@@ -95,7 +95,8 @@ def read_episode(path: Path | str) -> Episode:
     """
     path = Path(path)
     meta = read_meta(path)
-    table = pq.read_table(io.BytesIO(read_checked(path / "steps.parquet", meta)))
+    # pq.read_table would import pandas, most of a second of every start
+    table = pq.ParquetFile(io.BytesIO(read_checked(path / "steps.parquet", meta))).read()
     if table.num_rows != meta["frames"]:
         raise RecordingError(
             f"{path / 'steps.parquet'}: {table.num_rows} rows where meta.json says "
