@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from world_model.engine.base import STATE_HEADS
 from world_model.heads import STATE_SCALES
@@ -38,9 +39,9 @@ class MeterTraining:
             run_dir="runs/meter", steps=3000, warmup_steps=50, average_decay=0.99
         )
     )
-    pairs: int = 15_000  # whose optical flow is computed once, before the first step
+    pairs: int = 60_000  # whose optical flow is computed once, before the first step
     motion_batch: int = 128
-    rare_share: float = 0.4  # of the motion batch is drawn from the rare moments: see `rare`
+    rare_share: float = 0.4  # of each batch is drawn from the rare moments: see `rare_motion`
     place_batch: int = 16
     mirror_share: float = 0.3
     light: float = 0.1  # brightness and contrast vary by this much
@@ -68,11 +69,16 @@ class MeterTask:
         frames = ((self.train.frames(p - 1), self.train.frames(p)) for p in parts)
         self.flow_N2gk = torch.cat([self.model.flow(old, new) for old, new in frames])
         self.motion_N2 = torch.from_numpy(self.train.state_NS[pairs, :MOTIONS])
-        self.rare_N = torch.from_numpy(np.flatnonzero(rare(self.train.state_NS[pairs])))
+        self.rare_N = torch.from_numpy(np.flatnonzero(rare_motion(self.train.state_NS[pairs])))
+        self.rare_rows = self.rows[rare_place(self.train.state_NS[self.rows])]
         self.trainer = Trainer(self.model, self.loss, config.loop)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Log]:
-        """Mean absolute error in units of each state's typical size; see `Trainer`."""
+        """Mean error in units of each state's typical size; see `Trainer`.
+
+        Places are judged by Huber's loss: a reader in doubt then says the mean, not the median, which
+        is the same ("no car ahead, lane's centre") in most frames.
+        """
         scale = torch.tensor(STATE_SCALES)
         moved, motion_true = self._motion_batch(generator)
         motion = (self.model.read_motion(moved) - motion_true).abs() / scale[:MOTIONS]
@@ -80,7 +86,11 @@ class MeterTask:
         with torch.autocast("cpu", torch.bfloat16):
             read = self.model.read_place(seen)
         known = ~place_true.isnan()
-        place = (read.float() - place_true.nan_to_num()).abs() / scale[MOTIONS:]
+        place = F.smooth_l1_loss(
+            read.float() / scale[MOTIONS:],
+            place_true.nan_to_num() / scale[MOTIONS:],
+            reduction="none",
+        )
         means = torch.cat([motion.mean(0), (place * known).sum(0) / known.sum(0).clamp_min(1)])
         log = {f"error_{name}": means[i].item() for i, name in enumerate(STATE_HEADS)}
         return means.mean(), log
@@ -102,8 +112,11 @@ class MeterTask:
     def _place_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Shrunk pictures (B, 3, h, w), varied in light, noise and side, and labels (B, S - 2)."""
         config, count = self.config, self.config.place_batch
-        pick = torch.randint(len(self.rows), (count,), generator=generator)
-        rows = np.sort(self.rows[pick.numpy()])  # neighbours in memory are read together
+        seldom = round(config.rare_share * count) if len(self.rare_rows) else 0
+        pools = [self.rare_rows] * seldom + [self.rows] * (count - seldom)
+        draw = torch.rand(count, generator=generator)
+        rows = np.array([pool[int(u * len(pool))] for pool, u in zip(pools, draw, strict=True)])
+        rows.sort()  # neighbours in memory are read together
         seen = self.model.shrink(self.train.frames(rows))
         true = torch.from_numpy(self.train.state_NS[rows, MOTIONS:])
         mirrored = torch.rand(count, generator=generator) < config.mirror_share
@@ -147,9 +160,21 @@ def labelled(drives: Drives) -> NDArray[np.int64]:
     return picked
 
 
-def rare(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
+def rare_motion(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Moments that count most in a judgement and are few: hard turning, standing, creeping."""
     seldom: NDArray[np.bool_] = (np.abs(state_NS[:, 1]) > 0.15) | (state_NS[:, 0] < 2.0)
+    return seldom
+
+
+def rare_place(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Likewise: off the lane's centre or its direction, in a bend, behind a car."""
+    offset, heading, curvature, lead = state_NS[:, MOTIONS:].T
+    seldom: NDArray[np.bool_] = (
+        (np.abs(offset) > 0.5)
+        | (np.abs(heading) > 0.05)
+        | (np.abs(curvature) > 0.004)
+        | (lead < 60.0)
+    )
     return seldom
 
 
