@@ -109,6 +109,25 @@ class Meter(nn.Module):
         out: Tensor = self.place(x) * self.scale_S[len(MOTION) :]
         return out
 
+    @torch.no_grad()
+    def features(self, frames_BHWC: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
+        """What the place network sees in single uint8 pictures before it names states: (B, F).
+
+        The activations of its last hidden layer, for comparing sets of pictures in-domain.
+        """
+        parts = [
+            self.place[:-1](
+                self.shrink(frames_BHWC[i : i + batch]).contiguous(
+                    memory_format=torch.channels_last
+                )
+            )
+            for i in range(0, len(frames_BHWC), batch)
+        ]
+        if not parts:
+            return np.zeros((0, self.config.place_hidden), np.float32)
+        seen: NDArray[np.float32] = torch.cat(parts).numpy()
+        return seen
+
     def shrink(self, frames_BHWC: NDArray[np.uint8]) -> Tensor:
         """uint8 pictures of any whole multiple of the meter's size to (B, 3, h, w) in [-1, 1]."""
         h, w = self.config.height, self.config.width

@@ -5,21 +5,27 @@ Shapes: N clips, T steps, H W picture, S states (`STATE_HEADS`). Pictures are ui
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from world_model.engine.base import STATE_HEADS
 from world_model.heads import STATE_SCALES
 
 Frames = NDArray[np.uint8]
 Values = NDArray[np.float64]
 Floats = NDArray[np.floating]
 
-VERSION = 1
+VERSION = 2
 """Of the set of metrics; it rises when a number's meaning changes."""
 
 PSNR_CAP_DB = 80.0
 """What equal pictures get: infinity has no mean."""
+
+MOST_BLUR_PX = 8.0
+"""Widest Gaussian that `psnr_at_detail_db` takes to bring a picture down to a given detail."""
 
 
 def psnr_db(frames_NHWC: Frames, truth_NHWC: Frames) -> Values:
@@ -58,6 +64,41 @@ def sharpness_ratio(frames_NHWC: Frames, truth_NHWC: Frames) -> Values:
     return fine_detail(frames_NHWC) / np.maximum(fine_detail(truth_NHWC), 1e-6)
 
 
+def psnr_at_detail_db(frames_NHWC: Frames, truth_NHWC: Frames, detail_N: Floats) -> Values:
+    """Sharpness-corrected PSNR, (N,): both pictures are first blurred to the same fine detail.
+
+    PSNR(G_a * x, G_b * y), where the Gaussians' widths a and b (0 to `MOST_BLUR_PX`) are the smallest
+    at which `fine_detail` of either picture is at most `detail_N`. With the least detail of all
+    sources in `detail_N`, none of them gains by being more blurred than the others.
+    """
+    _same_shape(frames_NHWC, truth_NHWC)
+    mse = [
+        np.square(_softened(x, float(d)) - _softened(y, float(d))).mean(dtype=np.float64)
+        for x, y, d in zip(frames_NHWC, truth_NHWC, detail_N, strict=True)
+    ]
+    floor = 255.0**2 / 10 ** (PSNR_CAP_DB / 10)
+    out: Values = 10 * np.log10(255.0**2 / np.maximum(mse, floor))
+    return out
+
+
+def _softened(frame_HWC: NDArray[np.uint8], detail: float) -> NDArray[np.float32]:
+    """The picture under the narrowest Gaussian that leaves at most this much fine detail."""
+    colour: NDArray[np.float32] = frame_HWC.astype(np.float32)
+    grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+
+    def left(sigma: float) -> float:
+        soft = cv2.GaussianBlur(grey, (0, 0), sigma) if sigma else grey
+        return float(np.square(cv2.Laplacian(soft, cv2.CV_32F)).mean())
+
+    if left(0.0) <= detail * (1 + 1e-3) + 1e-6:  # uint8 and float32 grey differ in rounding
+        return colour
+    low, high = 0.2, MOST_BLUR_PX
+    for _ in range(10):
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if left(middle) <= detail else (middle, high)
+    return cv2.GaussianBlur(colour, (0, 0), high).astype(np.float32, copy=False)
+
+
 def change(old_NHWC: Frames, new_NHWC: Frames) -> Values:
     """Mean absolute difference of two successive pictures in grey levels, (N,)."""
     _same_shape(old_NHWC, new_NHWC)
@@ -65,9 +106,13 @@ def change(old_NHWC: Frames, new_NHWC: Frames) -> Values:
     return out
 
 
-def state_error(read_NS: Floats, true_NS: Floats) -> Values:
-    """One number a clip, (N,): mean over the known states of |error| / typical size of the state."""
+def state_error(read_NS: Floats, true_NS: Floats, states: Sequence[str] = STATE_HEADS) -> Values:
+    """One number a clip, (N,): mean over the known states of |error| / typical size of the state.
+
+    `states` names those that count, by default all.
+    """
     errors = np.abs(read_NS.astype(np.float64) - true_NS) / np.array(STATE_SCALES)
+    errors = errors[:, [STATE_HEADS.index(name) for name in states]]
     known = ~np.isnan(errors)
     sums, counts = np.where(known, errors, 0.0).sum(1), known.sum(1)
     out: Values = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

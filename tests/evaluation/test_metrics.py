@@ -49,6 +49,30 @@ def test_blur_beats_a_shifted_picture_in_psnr_but_not_in_sharpness(pictures):
     np.testing.assert_allclose(metrics.sharpness_ratio(shifted, pictures), 1.0, atol=0.3)
 
 
+def test_at_equal_detail_blur_gains_nothing(pictures):
+    shifted, soft_shifted = np.roll(pictures, 3, axis=2), blurred(np.roll(pictures, 3, axis=2))
+    assert (metrics.psnr_db(soft_shifted, pictures) > metrics.psnr_db(shifted, pictures) + 1).all()
+    detail = metrics.fine_detail(soft_shifted)
+    np.testing.assert_allclose(
+        metrics.psnr_at_detail_db(shifted, pictures, detail),
+        metrics.psnr_at_detail_db(soft_shifted, pictures, detail),
+        atol=0.3,
+    )
+
+
+def test_psnr_at_detail_of_known_cases(pictures):
+    detail = metrics.fine_detail(pictures)
+    cap = [metrics.PSNR_CAP_DB] * 3
+    assert metrics.psnr_at_detail_db(pictures, pictures, detail).tolist() == cap
+    assert metrics.psnr_at_detail_db(pictures, pictures, detail / 10).tolist() == cap
+    near, far = np.roll(pictures, 1, axis=2), np.roll(pictures, 6, axis=2)
+    np.testing.assert_allclose(  # nothing is blurred where nothing is too sharp
+        metrics.psnr_at_detail_db(near, pictures, 2 * detail), metrics.psnr_db(near, pictures)
+    )
+    close, apart = (metrics.psnr_at_detail_db(p, pictures, detail / 4) for p in (near, far))
+    assert (close > apart).all()
+
+
 def test_worse_pictures_are_less_similar(pictures):
     near, far = np.roll(pictures, 1, axis=2), np.roll(pictures, 6, axis=2)
     assert (metrics.ssim(near, pictures) > metrics.ssim(far, pictures)).all()
@@ -67,6 +91,8 @@ def test_state_error_is_in_typical_sizes_and_leaves_absent_labels_out():
     true[1, 1:] = np.nan
     assert metrics.state_error(read, true)[1] == pytest.approx(1.0)
     assert np.isnan(metrics.state_error(read, np.full_like(true, np.nan))).all()
+    assert metrics.state_error(read, true, ("speed_mps",)).tolist() == [1.0, 1.0]
+    assert metrics.state_error(read, true, ("lane_offset_m",))[0] == 0.0
 
 
 def test_gain_and_fit_of_a_known_line():

@@ -1,0 +1,91 @@
+"""Distances between sets of pictures, on sets whose distance is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from simulator.evaluation import perceptual
+from simulator.evaluation.feature_distance import (
+    across_drives,
+    frechet_distance,
+    kernel_distance,
+    shrunk_covariance,
+)
+from world_model.meter import Meter, MeterConfig
+
+DISTANCES = [frechet_distance, kernel_distance]
+
+
+def cloud(count: int, features: int = 6, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, features))
+
+
+def test_equal_sets_have_no_frechet_distance():
+    assert frechet_distance(cloud(50), cloud(50)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_shifted_set_is_as_far_as_it_was_shifted():
+    shift = np.array([3.0, 0, 0, 0, 0, 4.0])
+    assert frechet_distance(cloud(50), cloud(50) + shift) == pytest.approx(25.0)
+
+
+def test_a_wider_set_has_the_distance_of_the_widths():
+    many = cloud(20_000)
+    assert frechet_distance(many, 3 * many) == pytest.approx(6 * (3 - 1) ** 2, rel=0.05)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_a_further_shift_is_a_larger_distance(distance):
+    a, b = cloud(40), cloud(40, seed=1)
+    far = [distance(a, b + shift) for shift in (0.0, 0.5, 1.0, 2.0)]
+    assert far == sorted(far)
+
+
+def test_the_kernel_distance_of_small_sets_of_one_kind_is_zero_on_average():
+    values = [kernel_distance(cloud(10, 4, 2 * i), cloud(10, 4, 2 * i + 1)) for i in range(300)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(300)
+    assert min(values) < 0 < max(values)
+
+
+def test_the_covariance_is_regular_with_fewer_pictures_than_features():
+    covariance = shrunk_covariance(cloud(5, 30))
+    assert np.linalg.eigvalsh(covariance).min() > 0
+    plain = np.cov(cloud(5000, 3).T, bias=True)
+    np.testing.assert_allclose(shrunk_covariance(cloud(5000, 3)), plain, atol=0.02)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_the_truth_itself_lies_on_the_floor_and_a_shift_above_it(distance):
+    true, drive = cloud(60), np.repeat(np.arange(12), 5)
+    itself, excess = across_drives(true, true, drive, distance)
+    assert (excess.value, excess.low, excess.high) == (0.0, 0.0, 0.0)
+    shifted, excess = across_drives(true + 1.0, true, drive, distance)
+    assert shifted.value > itself.value
+    assert excess.low > 0.0
+
+
+def test_one_drive_alone_has_no_distance():
+    value, excess = across_drives(cloud(5), cloud(5), np.zeros(5, np.int64), kernel_distance)
+    assert np.isnan(value.value)
+    assert np.isnan(excess.value)
+
+
+def test_the_meter_s_features_tell_pictures_apart_and_lead_to_its_states():
+    torch.manual_seed(0)
+    meter = Meter(MeterConfig(channels=(8, 8, 8), squeeze=4, motion_hidden=8, place_hidden=16))
+    frames = np.random.default_rng(0).integers(0, 255, (3, 64, 128, 3)).astype(np.uint8)
+    seen = meter.features(frames, batch=2)
+    assert seen.shape == (3, 16)
+    with torch.no_grad():
+        states = (meter.place[-1](torch.from_numpy(seen)) * meter.scale_S[2:]).numpy()
+    np.testing.assert_allclose(states, meter.read(frames, frames)[:, 2:], rtol=1e-4, atol=1e-5)
+    assert meter.features(frames[:0]).shape == (0, 16)
+
+
+def test_missing_weights_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for metric, (_, file) in perceptual.NEEDS.items():
+        assert file in perceptual.missing(metric)
+        assert str(tmp_path) not in perceptual.missing(metric)
