@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +25,12 @@ def load(name: str) -> Scenario:
     if not path.is_file():
         accepted = "a path to a YAML file or one of " + ", ".join(names())
         raise ScenarioError("catalogue", "name", name, accepted)
-    return parse(path.read_text(encoding="utf-8"), path.name)
+    scenario = parse(path.read_text(encoding="utf-8"), path.name)
+    if scenario.road.file is None:
+        return scenario
+    recording = path.parent / scenario.road.file  # written relative to the scenario, or absolute
+    road = dataclasses.replace(scenario.road, file=str(recording))
+    return dataclasses.replace(scenario, road=road)
 
 
 def check(name: str | None = None) -> dict[str, ScenarioError]:
