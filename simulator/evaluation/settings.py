@@ -18,7 +18,7 @@ class ControlConfig:
     """Does the picture obey the wheel and the pedals?"""
 
     steer_values: int = 11
-    starts_per_band: int = 4
+    starts_per_band: int = 20
     bands_mps: tuple[float, ...] = (3.0, 7.0, 11.0, 15.0, 19.0, 26.0)
     lateral_mps2: float = 4.0  # the outermost steer values command this much
     hold_steps: int = 10
@@ -26,10 +26,16 @@ class ControlConfig:
     sign_threshold_radps: float = 0.05
     brake_starts: int = 16
     brake_steps: int = 50
-    stand_steps: int = 30
+    stand_steps: int = 100
     pull_away_steps: int = 20
     stopped_mps: float = 0.5
     moving_mps: float = 2.0
+    round_trip_starts: int = 32
+    round_trip_steps: int = 15  # to the left, and as many to the right
+    round_trip_rest_steps: int = 10  # then straight on
+    round_trip_lateral_mps2: float = 3.0
+    drift_starts: int = 32
+    drift_steps: int = 40
     likelihood_pairs: int = 256
 
 
@@ -74,6 +80,11 @@ class EvalConfig:
             "open_loop.starts": self.open_loop.starts,
             "control.starts_per_band": self.control.starts_per_band,
             "control.brake_starts": self.control.brake_starts,
+            "control.stand_steps": self.control.stand_steps,
+            "control.round_trip_starts": self.control.round_trip_starts,
+            "control.round_trip_steps": self.control.round_trip_steps,
+            "control.drift_starts": self.control.drift_starts,
+            "control.drift_steps": self.control.drift_steps,
             "control.likelihood_pairs": self.control.likelihood_pairs,
             "stability.rollouts": self.stability.rollouts,
             "stability.steps": self.stability.steps,

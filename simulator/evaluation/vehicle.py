@@ -48,12 +48,33 @@ def motion(
         )
         push = push - np.where(speed > 0, ROLLING_MPS2 + AIR_DRAG_1PM * speed**2, 0.0)
         after = np.maximum(speed + push * DT_S, 0.0)
-        mean = 0.5 * (speed + after)
-        grip = GRIP_MPS2 / np.maximum(mean, 1e-6)
-        yaw_rates.append(np.clip(mean * np.tan(wheel) / WHEELBASE_M, -grip, grip))
+        yaw_rates.append(_yaw_rate(0.5 * (speed + after), wheel))
         speeds.append(after)
         speed = after
     return np.stack(speeds, 1), np.stack(yaw_rates, 1)
+
+
+def wheel_trace(wheel_N: NDArray[Any], actions_NTA: NDArray[Any]) -> Floats:
+    """Angle of the road wheels during each step, (N, T), rad, from the angle at the start."""
+    wheel, angles = np.asarray(wheel_N, np.float64), []
+    for steer in np.asarray(actions_NTA, np.float64)[..., 0].T:
+        wheel = _turn(wheel, steer)
+        angles.append(wheel)
+    return np.stack(angles, 1)
+
+
+def kinematic_yaw_rate(
+    start_speed_N: NDArray[Any], speed_NT: NDArray[Any], wheel_NT: NDArray[Any]
+) -> Floats:
+    """Yaw rate v tan(delta) / L within the tyres' grip, (N, T), rad/s.
+
+    Args:
+        start_speed_N: speed before the first step, m/s.
+        speed_NT: after each step; v is the mean of the speeds before and after it.
+        wheel_NT: angle of the road wheels during each step, rad.
+    """
+    before = np.concatenate([np.asarray(start_speed_N)[:, None], speed_NT[:, :-1]], 1)
+    return _yaw_rate(0.5 * (before + speed_NT), wheel_NT)
 
 
 def wheel_angles(drives: Drives, rows: NDArray[np.int64]) -> Floats:
@@ -72,6 +93,12 @@ def steer_for(speed_N: NDArray[Any], lateral_mps2: float) -> Floats:
     """The steer value at which each speed would be turned into this lateral acceleration, at most 1."""
     speed = np.maximum(np.asarray(speed_N, np.float64), 0.1)
     return np.minimum(np.arctan(WHEELBASE_M * lateral_mps2 / speed**2) / FULL_LOCK_RAD, 1.0)
+
+
+def _yaw_rate(speed: Floats, wheel: Floats) -> Floats:
+    grip = GRIP_MPS2 / np.maximum(speed, 1e-6)
+    out: Floats = np.clip(speed * np.tan(wheel) / WHEELBASE_M, -grip, grip)
+    return out
 
 
 def _turn(wheel: Floats, steer: Any) -> Floats:

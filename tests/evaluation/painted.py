@@ -24,6 +24,7 @@ from world_model.training.data import Drives
 H, W = 128, 256
 STATES = len(STATE_HEADS)
 DRIVE_STEPS = 60
+PULL_RADPS = 0.1
 
 
 def paint(speed_N: NDArray[np.floating], yaw_N: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -75,7 +76,8 @@ class PaintedEngine:
 
     Args:
         kind: "obeys" is the reference vehicle, "frozen" repeats the last frame, "mirrored" steers the
-            wrong way, "replays" shows what really happened, "late" obeys two steps after.
+            wrong way, "replays" shows what really happened, "late" obeys two steps after, "pulls" turns
+            left by `PULL_RADPS` more than it should, "boasts" repeats the last frame while its heads obey.
     """
 
     backend = "painted"
@@ -110,19 +112,21 @@ class PaintedEngine:
         if self.kind == "replays":
             self.rows = self.rows + 1
             self.frame = self.recorded.frames(self.rows)
-        elif self.kind != "frozen":
+        said = read(self.frame)
+        if self.kind not in ("replays", "frozen"):
             actions = np.stack(self.taken, 1)
             if self.kind == "mirrored":
                 actions = actions * np.array([-1, 1], np.float32)
             if self.kind == "late":
                 actions = np.concatenate([np.zeros_like(actions[:, :1])] * 2 + [actions], 1)[:, :-2]
             speed, yaw = motion(self.start_speed, self.start_wheel, actions)
-            self.frame = paint(speed[:, -1], yaw[:, -1])
-        states = read(self.frame)
+            obeyed = paint(speed[:, -1], yaw[:, -1] + PULL_RADPS * (self.kind == "pulls"))
+            said = read(obeyed)
+            self.frame = self.frame if self.kind == "boasts" else obeyed
         zeros = np.zeros(self.batch_size, np.float32)
         return StepOutput(
             self.frame,
-            {name: states[:, i] for i, name in enumerate(STATE_HEADS)},
+            {name: said[:, i] for i, name in enumerate(STATE_HEADS)},
             dict.fromkeys(EVENT_HEADS, zeros),
             self.known,
             zeros,
@@ -142,12 +146,20 @@ class PaintedSubject(Subject):
         return frames
 
 
+SMALL = MeterConfig(channels=(8, 8, 8), squeeze=4, motion_hidden=8, place_hidden=16)
 CONFIG = EvalConfig(
     batch=8,
     meter_pairs=40,
     open_loop=OpenLoopConfig(starts=6, horizons=(1, 5, 20)),
     control=ControlConfig(
-        starts_per_band=1, steer_values=5, brake_starts=4, brake_steps=40, likelihood_pairs=8
+        starts_per_band=1,
+        steer_values=5,
+        brake_starts=4,
+        brake_steps=40,
+        stand_steps=20,
+        round_trip_starts=4,
+        drift_starts=4,
+        likelihood_pairs=8,
     ),
 )
 
@@ -160,5 +172,5 @@ def subject(kind: str, config: EvalConfig = CONFIG) -> PaintedSubject:
     recorded = drives()
     made = PaintedSubject(config, Path("painted"), untrained, recorded)
     vars(made)["engine"] = PaintedEngine(kind, recorded, config.batch)
-    vars(made)["meter"] = LoadedMeter(Meter(MeterConfig()), "painted", {})
+    vars(made)["meter"] = LoadedMeter(Meter(SMALL), "painted", {})
     return made

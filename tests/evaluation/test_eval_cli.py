@@ -22,7 +22,9 @@ TINY = (
     "batch=2", "meter_pairs=6", "frames=4", "open_loop.starts=2", "open_loop.horizons=[1,2]",
     "control.starts_per_band=1", "control.steer_values=2", "control.hold_steps=2",
     "control.settle_steps=1", "control.brake_starts=2", "control.brake_steps=2",
-    "control.stand_steps=1", "control.pull_away_steps=1", "control.likelihood_pairs=4",
+    "control.stand_steps=1", "control.pull_away_steps=1", "control.round_trip_starts=1",
+    "control.round_trip_steps=1", "control.round_trip_rest_steps=1", "control.drift_starts=1",
+    "control.drift_steps=2", "control.likelihood_pairs=4",
     "stability.rollouts=2", "stability.truth_rollouts=0", "stability.steps=3",
     "stability.columns_s=[0.1,0.3]",
 )  # fmt: skip
