@@ -50,3 +50,9 @@ def model_names() -> list[str]:
     if not models.is_dir():
         return []
     return sorted(entry.parent.name for entry in models.glob("*/config.json"))
+
+
+def contexts_dir(model: str) -> Path:
+    """Recorded starts of a model's own world; a model without its own starts where `town` does."""
+    root = assets_dir() / "contexts"
+    return root / model if (root / model).is_dir() else root / "town"

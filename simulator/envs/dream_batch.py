@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces as gym_spaces
 
 import scenarios
-from simulator.assets import assets_dir, model_dir
+from simulator.assets import contexts_dir, model_dir
 from simulator.envs import spaces
 from simulator.envs.contexts import Context, ContextLibrary, read_context
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
@@ -68,7 +68,7 @@ class DreamBatch:
         self.engine = engine
         engine.decode = obs != "latent" or render
         self.library = ContextLibrary(
-            Path(contexts) if contexts is not None else _context_folder(Path(self.model).name)
+            Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
         )
         self.unknown = _unknown_fields(engine.known)
         self.episodes: list[DreamEpisode | None] = [None] * size
@@ -288,9 +288,3 @@ def _model_folder(world_model: str | Path) -> Path:
     if isinstance(world_model, Path) or "/" in world_model:
         return Path(world_model)
     return model_dir(world_model)
-
-
-def _context_folder(model: str) -> Path:
-    """Recorded starts of a model's own world; models by path start where `town` does."""
-    root = assets_dir() / "contexts"
-    return root / model if (root / model).is_dir() else root / "town"

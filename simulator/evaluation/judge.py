@@ -2,54 +2,110 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.progress import Progress
 
+from simulator.evaluation.conditions import (
+    conditions_of,
+    environment_of,
+    part_key,
+    settings_of,
+)
 from simulator.evaluation.control import control
+from simulator.evaluation.folder import ReportFolder
 from simulator.evaluation.open_loop import open_loop
 from simulator.evaluation.reading import reading
 from simulator.evaluation.reconstruction import reconstruction
-from simulator.evaluation.report import Report, Section, new_report
+from simulator.evaluation.report import Report, Section
 from simulator.evaluation.stability import stability
 from simulator.evaluation.subject import Subject
 
 
-def judge(subject: Subject, parts: Sequence[str], folder: Path, bar: Progress) -> Report:
-    """Evaluate and write `report.json` and `report.md` into `folder` after every part.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a part is given: whom to judge, where pictures go, whom to tell of each step."""
+
+    subject: Subject
+    folder: Path
+    progress: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an evaluation. `dreams`: it needs a world model, and the meter's errors before it."""
+
+    name: str
+    measure: Callable[[Job], Section]
+    dreams: bool = True
+
+
+PARTS = (
+    Part("reconstruction", lambda job: reconstruction(job.subject), dreams=False),
+    Part("open-loop", lambda job: open_loop(job.subject, job.progress)),
+    Part("control", lambda job: control(job.subject, job.progress)),
+    Part("stability", lambda job: stability(job.subject, job.folder, job.progress)),
+)
+"""All that `dreamlane eval all` measures, in order."""
+
+METER = Part("meter", lambda job: reading(job.subject))
+
+
+def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -> Report:
+    """Evaluate the named parts (none: all of them) and write the report into `folder`.
 
     The meter's own errors come first wherever it is used. Parts that need a world model are left out,
-    with a note, for a checkpoint that is a mere tokenizer, unless they were all that was asked for.
+    with a note, for a checkpoint that is a mere tokenizer, unless they were all that was asked for. A
+    part that lies in the folder, measured by the same code from the same things, isn't repeated.
+
+    Raises:
+        ValueError: an unknown part; names those there are.
+        CheckpointError: one part asked for, and the checkpoint has no world model for it.
     """
-    report = new_report(subject)
-    todo: list[tuple[str, Callable[[Callable[[], None]], Section]]] = []
-    if len(parts) == 1 and parts[0] != "reconstruction":
+    known = {part.name: part for part in PARTS}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"unknown part {unknown[0]!r}; accepted: {', '.join(known)}")
+    parts = [known[name] for name in names or known]
+    dreams = any(part.dreams for part in parts)
+    if len(parts) == 1 and dreams:
         subject.engine  # noqa: B018  (a mere tokenizer is refused before anything is measured)
-    if set(parts) - {"reconstruction"} and (subject.has_world or len(parts) == 1):
-        todo.append(("the meter", lambda step: reading(subject)))
-    for part in parts:
-        if part == "reconstruction":
-            todo.append((part, lambda step: reconstruction(subject)))
-        elif not subject.has_world and len(parts) > 1:
-            report.sections.append(skipped(part, subject))
-        elif part == "open-loop":
-            todo.append((part, lambda step: open_loop(subject, step)))
-        elif part == "control":
-            todo.append((part, lambda step: control(subject, step)))
-        elif part == "stability":
-            todo.append((part, lambda step: stability(subject, folder, step)))
+    metered = dreams and subject.has_world
+    report = Report(
+        conditions_of(subject, metered), settings_of(subject.config), environment_of(subject)
+    )
+    report.environment["parts"] = {}
+    key = part_key(report.conditions, report.settings)
+    files = ReportFolder(folder)
+    files.begin(asdict(subject.config))
+    for part in [METER, *parts] if metered else parts:
+        task = bar.add_task(part.name, total=None)
+        begin = time.perf_counter()
+        section = files.kept(part.name, key)
+        if reused := section is not None:
+            bar.console.print(f"{part.name}: measured before under the same conditions, kept")
+        elif part.dreams and not subject.has_world:
+            section = skipped(part, subject)
         else:
-            raise ValueError(f"unknown part {part!r}")
-    for name, measure in todo:
-        task = bar.add_task(name, total=None)
-        report.sections.append(measure(lambda task=task: bar.advance(task)))  # type: ignore[misc]
+            job = Job(subject, folder, lambda task=task: bar.advance(task))  # type: ignore[misc]
+            section = files.keep(part.name, key, part.measure(job))
+        assert section is not None
+        report.sections.append(section)
+        report.environment["parts"][part.name] = {
+            "seconds": round(time.perf_counter() - begin, 2),
+            "kept_from_an_earlier_run": reused,
+        }
         bar.update(task, total=1, completed=1)
-        report.write(folder)
+        files.update(report)
+    files.finish(report)
     return report
 
 
-def skipped(part: str, subject: Subject) -> Section:
+def skipped(part: Part, subject: Subject) -> Section:
     """Stands in the report for what could not be measured."""
-    note = f"Skipped: {subject.folder} holds a tokenizer and no world model."
-    return Section(part.replace("-", "_"), part.capitalize(), {"skipped": note}, notes=(note,))
+    model = subject.checkpoint.config.name
+    note = f"Skipped: {model} is a tokenizer and has no world model."
+    title = part.name.capitalize().replace("-", " ")
+    return Section(part.name.replace("-", "_"), title, {"skipped": note}, notes=(note,))

@@ -1,0 +1,125 @@
+"""What figures depend on, by name and hash, kept apart from what they don't: host, times and paths."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.evaluation import metrics
+from simulator.evaluation.settings import EvalConfig
+from simulator.evaluation.subject import Subject
+from world_model.training.data import Drives, evenly
+
+PLACES = ("model", "meter", "cache", "contexts", "output")
+"""Settings that name a place; what lies there is identified by its hash instead."""
+
+OURS = ("simulator", "world_model", "agents", "scenarios")
+
+
+def conditions_of(subject: Subject, metered: bool) -> dict[str, Any]:
+    """What the figures depend on besides settings and code; `metered` where the meter is used."""
+    config, sampling = subject.config, subject.checkpoint.config.sampling
+    drives = subject.drives
+    found: dict[str, Any] = {
+        "model": subject.checkpoint.config.name,
+        "checkpoint": subject.checkpoint.hash,
+        "backend": config.backend,
+        "sampler": f"temperatures {sampling.temperatures}, top_k {sampling.top_k},"
+        f" top_p {sampling.top_p}",
+        "meter": subject.meter.hash if metered else "not used",
+        "held-out drives": f"{len(set(drives.episode_N.tolist()))} drives, {len(drives)} frames,"
+        f" {drives_hash(drives)}",
+        "recorded starts": starts_hash(config, subject.folder.name),
+        "seed": config.seed,
+        "metric set": metrics.VERSION,
+    }
+    return found
+
+
+def settings_of(config: EvalConfig) -> dict[str, Any]:
+    """How much was evaluated, and how: the configuration without places."""
+    return {key: value for key, value in asdict(config).items() if key not in PLACES}
+
+
+def environment_of(subject: Subject) -> dict[str, Any]:
+    """The host and the places, as environment.json holds them."""
+    import torch
+
+    from simulator.info import PACKAGES, device_in_words, version
+
+    return {
+        "device": device_in_words(),
+        "threads": torch.get_num_threads(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "dreamlane": version(),
+        "code": code_hash(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "places": {
+            "model": str(subject.folder),
+            **{key: str(getattr(subject.config, key)) for key in PLACES if key != "model"},
+        },
+    }
+
+
+def drives_hash(drives: Drives) -> str:
+    """Identifies held-out drives by all their numbers and a few of their pictures."""
+    rows = evenly(np.arange(len(drives)), 16)
+    columns = drives.episode_N, drives.action_NA, drives.state_NS, drives.event_NE
+    return _digest([np.ascontiguousarray(c).tobytes() for c in columns] + [drives.frames(rows)])
+
+
+def starts_hash(config: EvalConfig, model: str) -> str:
+    """Identifies the recorded starts of dreams by their notes, which hold their files' digests."""
+    from simulator.assets import contexts_dir
+
+    root = Path(config.contexts) if config.contexts else contexts_dir(model)
+    notes = sorted(root.glob("*/*/meta.json"))
+    if not notes:
+        return "none"
+    return f"{len(notes)} starts, " + _digest(
+        part for n in notes for part in (str(n.relative_to(root)).encode(), n.read_bytes())
+    )
+
+
+@cache
+def code_hash() -> str:
+    """Identifies this program's own source: what other code measured isn't taken for its own."""
+    import simulator
+
+    root = Path(simulator.__file__).resolve().parent.parent
+    files = sorted(f for package in OURS for f in (root / package).rglob("*") if f.is_file())
+    kinds = (".py", ".yaml", ".glsl")
+    return _digest(
+        part
+        for f in files
+        if f.suffix in kinds
+        for part in (str(f.relative_to(root)).encode(), f.read_bytes())
+    )
+
+
+def part_key(conditions: dict[str, Any], settings: dict[str, Any]) -> str:
+    """Equal for evaluations that must give equal figures."""
+    known = {"conditions": conditions, "settings": settings, "code": code_hash()}
+    return _digest([json.dumps(known, sort_keys=True).encode()])
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    """BLAKE2b-128 of byte strings or arrays, each with its length."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        view = memoryview(part).cast("B")
+        hasher.update(str(len(view)).encode() + b":")
+        hasher.update(view)
+    return hasher.hexdigest()
