@@ -35,6 +35,7 @@ class DemoConfig:
     seed: int = 0  # of the first episode; later ones count up
     frames: int = 300
     out: Path = Path("outputs/demo")
+    record: str | None = None  # folder for recordings that `dreamlane replay` takes; None for none
 
     def __post_init__(self) -> None:
         if self.env not in ENVIRONMENTS:
@@ -66,7 +67,12 @@ def drive(config: DemoConfig, progress: Any = None) -> Drive:
     from agents.lane_keeper import LaneKeeper
 
     arguments: dict[str, Any] = {"world_model": config.world_model} if config.env == "dream" else {}
+    environment: gymnasium.Env[Any, Any]
     environment = gymnasium.make(ENVIRONMENTS[config.env], scenario=config.scenario, **arguments)
+    if config.record is not None:
+        from simulator.recording.recorder import RecordEpisodes
+
+        environment = RecordEpisodes(environment, config.record, {"driver": "lane_keeper"})
     policy = LaneKeeper()
     result, ended = Drive(), True
     seeds = itertools.count(config.seed)
@@ -151,7 +157,7 @@ def write_contact_sheet(path: Path, frames: list[NDArray[np.uint8]], dt_s: float
 def demo(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="key=value: env, world_model, scenario, seed, frames, out"),
+        typer.Argument(help="key=value: env, world_model, scenario, seed, frames, out, record"),
     ] = None,
 ) -> None:
     """Drive a dream with the lane keeper; write drive.mp4, contact_sheet.png and summary.json."""

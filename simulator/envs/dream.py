@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 
+import scenarios
 from simulator.envs import spaces
 from simulator.envs.dream_batch import OPTIONS, DreamBatch
 from simulator.envs.dream_episode import DreamRules
@@ -77,6 +78,18 @@ class DreamEnv(gymnasium.Env[Any, Any]):
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""
         return self._batch.describe()
+
+    def provenance(self) -> dict[str, Any]:
+        """What the current episode's frames depend on besides start and actions, as JSON holds it."""
+        engine, scenario = self._batch.engine, self._batch.episode(0).scenario
+        known = scenario in scenarios.names()  # real drives aren't in the catalogue
+        return {
+            "world_model": self._batch.model,
+            "checkpoint": engine.checkpoint_hash,
+            "backend": engine.backend,
+            "device": engine.device,
+            **({"weather": scenarios.load(scenario).weather} if known else {}),
+        }
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -18,7 +18,7 @@ from scenarios import Scenario, load, sample
 from simulator.ego import DT_S, EgoState
 from simulator.envs import rewards, spaces
 from simulator.envs.info import TRUNCATIONS, TerminationReason, build_info
-from simulator.hashing import array_hash
+from simulator.hashing import array_hash, text_hash
 from simulator.truth.camera import Camera
 from simulator.truth.world import World
 
@@ -88,6 +88,16 @@ class TruthEnv(gymnasium.Env[Any, Any]):
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""
         return {"world": "reference world", "backend": "OpenGL", "device": self._gl().device}
+
+    def provenance(self) -> dict[str, Any]:
+        """What the current episode's frames depend on besides seed and actions, as JSON holds it."""
+        self._entered()
+        return {
+            "backend": "OpenGL",
+            "device": self._gl().device,
+            "weather": self._scenario.weather,
+            "scenario_digest": text_hash(repr(self._scenario)),
+        }
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

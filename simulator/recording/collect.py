@@ -23,6 +23,7 @@ from agents.exploration import DRIVERS
 from simulator.ego import DT_S
 from simulator.recording.episode import EpisodeWriter, read_meta
 from simulator.recording.errors import RecordingError
+from simulator.recording.recorder import conditions
 
 ENV_ID = "dreamlane/Truth-v0"
 AFTERMATH_TICKS = 15
@@ -140,7 +141,7 @@ def record(env: gymnasium.Env[Any, Any], config: CollectConfig, todo: Plan, path
     driver = DRIVERS[todo.driver]()
     driver.reset(todo.driver_seed)
     frame, info = env.reset(seed=todo.env_seed, options={"scenario": config.scenario})
-    meta["scenario"] = info["scenario"]
+    meta |= {"scenario": info["scenario"], **conditions(env)}
     reward, terminated, ending, last = float("nan"), False, "", todo.ticks
     with EpisodeWriter(path, meta) as writer:
         for tick in range(todo.ticks + 1):

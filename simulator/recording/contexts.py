@@ -48,6 +48,7 @@ def record_contexts(
                     "source": "truth",
                     "environment": ENV_ID,
                     "scenario": name,
+                    "weather": scenarios.load(name).weather,
                     "seed": seed + k,
                     "driver": "lane_keeper",
                     "dt_s": DT_S,

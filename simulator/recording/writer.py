@@ -76,6 +76,7 @@ class EpisodeWriter:
         self._rows: list[dict[str, Any]] = []
         self._classes: list[NDArray[np.uint8]] = []
         self._tokens: list[NDArray[np.int16]] = []
+        self._attached: dict[str, bytes] = {}
         self._encoder: VideoEncoder | None = None
         self._frame_shape: tuple[int, ...] = ()
         self._closed = False
@@ -138,6 +139,10 @@ class EpisodeWriter:
         row["frame_hash"] = frame_hash(frame)
         self._rows.append(row)
 
+    def attach(self, name: str, data: bytes) -> None:
+        """Keep a further file, such as a dream's saved start; readers that don't know it pass it by."""
+        self._attached[name] = data
+
     def close(self) -> Path:
         """Write the episode and return its directory. Calling it again does nothing.
 
@@ -152,6 +157,7 @@ class EpisodeWriter:
             raise RecordingError(f"{self.path}: the last frame must be added with action=None")
         assert self._encoder is not None
         files = {"camera.mp4": self._encoder.finish(), "steps.parquet": _parquet(self._rows)}
+        files |= self._attached
         if self._classes:
             files["classes.npz"] = _npz(classes=np.stack(self._classes))
         if self._tokens:

@@ -43,6 +43,7 @@ class PlaySettings:
     frames: int | None = None  # stop after as many steps
     seed: int = 0
     screenshots: Path = Path("outputs/screenshots")
+    record: Path | None = None  # folder for recordings of what is driven
 
     def __post_init__(self) -> None:
         """Check the numbers and names. Raises ValueError naming field, value and what is accepted."""
@@ -64,12 +65,13 @@ class Viewer:
         screenshots: paths of the pictures saved so far.
     """
 
-    def __init__(self, settings: PlaySettings) -> None:
+    def __init__(self, settings: PlaySettings, driver: Policy | None = None) -> None:
+        """`driver` takes the wheel instead of `settings.policy`."""
         self._settings = settings
         self._scale = settings.scale
         self._human = HumanPolicy()
-        policy: Policy = self._human
-        if settings.policy == "lane_keeper":
+        policy: Policy = driver or self._human
+        if driver is None and settings.policy == "lane_keeper":
             from agents.lane_keeper import LaneKeeper
 
             policy = LaneKeeper()
@@ -81,10 +83,12 @@ class Viewer:
             settings.seed,
             settings.frames,
             # A person needs a moment to find the keys; a counted drive must not hang without one.
-            wait_for_driver=settings.policy == "human" and settings.frames is None,
+            wait_for_driver=policy is self._human and settings.frames is None,
+            record=settings.record,
         )
         self.screenshots: list[Path] = []
         self._fullscreen = False
+        self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
 
     def run(self) -> Totals:
@@ -162,7 +166,8 @@ class Viewer:
 
     def _resize(self) -> None:
         latest = self.session.latest
-        shape = FRAME_SHAPE if latest is None else latest.frame.shape
+        shape = FRAME_SHAPE if latest is None else latest.frame.shape[:2]
+        self._shape = shape
         if self._fullscreen:
             self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
         else:
@@ -174,6 +179,8 @@ class Viewer:
     def _draw(self) -> None:
         """Draw only what changed: the processor belongs to the world."""
         latest = self.session.latest
+        if latest is not None and latest.frame.shape[:2] != self._shape:
+            self._resize()  # the window was opened for a picture of the usual size
         still = "waiting" if self.session.waiting else "paused" if self.session.paused else ""
         surface = self._surface = pygame.display.get_surface() or self._surface
         if latest is None:
@@ -247,6 +254,9 @@ def play(
     frames: Annotated[int | None, typer.Option(help="stop after so many steps")] = None,
     policy: Annotated[str, typer.Option(help="human or lane_keeper")] = "human",
     seed: Annotated[int, typer.Option(help="of the first episode")] = 0,
+    record: Annotated[
+        Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")
+    ] = None,
 ) -> None:
     """Drive with the keyboard in a window."""
     if env not in ENVIRONMENTS:
@@ -254,7 +264,9 @@ def play(
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
     if env == "dream":
         arguments["world_model"] = model
-    settings = PlaySettings(ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed)
+    settings = PlaySettings(
+        ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed, record=record
+    )
     viewer = Viewer(settings)
     viewer.open()
     print(f"Loading. {HELP}", flush=True)

@@ -85,7 +85,7 @@ class Hud:
             self._banner(surface, picture, "PAUSED", "P or Space goes on", INK)
         elif snapshot.ended:
             said = snapshot.ended.replace("_", " ")
-            good = snapshot.ended in ("route_completed", "time_limit")
+            good = snapshot.ended in ("route_completed", "time_limit", "end_of_recording")
             self._banner(surface, picture, said, "R begins again", GOOD if good else BAD)
 
     def _panel(

@@ -13,6 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -71,6 +72,7 @@ class Session(threading.Thread):
         seed: of the first episode; later ones count up.
         max_steps: stop after as many steps, None never.
         wait_for_driver: hold every episode at its first frame until `go` is called.
+        record: folder for recordings of every episode, None for none.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Session(threading.Thread):
         seed: int = 0,
         max_steps: int | None = None,
         wait_for_driver: bool = False,
+        record: Path | None = None,
     ) -> None:
         super().__init__(name="world", daemon=True)
         self.latest: Snapshot | None = None
@@ -93,6 +96,7 @@ class Session(threading.Thread):
         self._wait_for_driver = wait_for_driver
         self._env_id, self._env_arguments = env_id, dict(env_arguments)
         self._policy, self._seed, self._max_steps = policy, seed, max_steps
+        self._record = record
         self._period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
         self._stop_asked, self._reset_asked = threading.Event(), threading.Event()
         self._wake = threading.Event()
@@ -122,7 +126,12 @@ class Session(threading.Thread):
     def run(self) -> None:
         """The thread's body. An exception ends the drive and is kept in `error`."""
         try:
+            environment: gymnasium.Env[Any, Any]
             environment = gymnasium.make(self._env_id, **self._env_arguments)
+            if self._record is not None:
+                from simulator.recording.recorder import RecordEpisodes
+
+                environment = RecordEpisodes(environment, self._record)
             try:
                 describe = getattr(environment.unwrapped, "describe", dict)
                 self.description = dict(describe())

@@ -1,0 +1,202 @@
+"""Records whatever is driven: a wrapper around an environment, and what a recording must know to be re-run.
+
+Knows the Gymnasium API and three optional words of an environment (`provenance`, `save_state`, and a
+state's `to_bytes`), so the reference world, a dream and a user's own environment are recorded alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.ego import DT_S
+from simulator.info import version
+from simulator.recording.errors import RecordingError
+from simulator.recording.writer import EpisodeWriter
+
+START_FILE = "start.safetensors"
+"""The saved state that a dream began from: with the actions, all that its frames depend on."""
+
+SOURCES = {"dreamlane/Truth-v0": "truth", "dreamlane/Dream-v0": "dream"}
+
+
+def conditions(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """What the frames of the episode that has just begun depend on, besides seed and actions.
+
+    `environment` and `arguments` make the environment again; the rest (`backend`, `device`,
+    `checkpoint`, `scenario_digest`, `dreamlane`, ...) is compared by a replay that finds a
+    difference. An argument that JSON can't hold is named in `arguments_left_out`.
+    """
+    spec, unwrapped = env.unwrapped.spec, env.unwrapped
+    given = dict(spec.kwargs) if spec is not None else {}
+    given.pop("render_mode", None)
+    arguments = {name: plain(value) for name, value in given.items()}
+    left_out = sorted(name for name, value in arguments.items() if value is _UNTELLABLE)
+    noted = {
+        "environment": spec.id if spec is not None else type(unwrapped).__name__,
+        "arguments": {k: v for k, v in arguments.items() if v is not _UNTELLABLE},
+        "dreamlane": version(),
+        **getattr(unwrapped, "provenance", dict)(),
+    }
+    return {**noted, "arguments_left_out": left_out} if left_out else noted
+
+
+_UNTELLABLE = object()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it: dataclasses (such as a `Scenario`) as mappings, paths as text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        value = {str(k): plain(v) for k, v in value.items()}
+        return _UNTELLABLE if _UNTELLABLE in value.values() else value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [
+            plain(v) for v in (sorted(value) if isinstance(value, (set, frozenset)) else value)
+        ]
+        return _UNTELLABLE if any(item is _UNTELLABLE for item in items) else items
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    return _UNTELLABLE
+
+
+class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Records every episode into `folder/<number>_<scenario>/`, so that it can be replayed.
+
+    An episode is written when it ends, at the next `reset`, or on `close`, whichever comes first:
+    an interrupted drive keeps what was driven. Numbers go on from what the folder holds. A `reset`
+    without a seed gets one drawn by the environment, because a recording must have one.
+
+    Args:
+        env: its observation is the camera (H, W, 3) uint8, or a dict with "camera".
+        folder: where episodes go; made if need be.
+        meta: further entries for each meta.json, such as `driver`.
+
+    Raises:
+        RecordingError: observations without a camera, or the disk refuses. What was recorded before
+            stays.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        folder: Path | str,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(env)
+        self.folder = Path(folder)
+        self.written: list[Path] = []
+        self._meta = dict(meta or {})
+        self._writer: EpisodeWriter | None = None
+        self._rows = 0
+        self._pending: tuple[Any, dict[str, Any]] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode and its recording; the last one is written."""
+        self._finish()
+        if seed is None:
+            seed = int(self.env.unwrapped.np_random.integers(2**31))
+        observation, info = self.env.reset(seed=seed, options=options)
+        _camera(observation)  # refused before anything is driven
+        noted = conditions(self.env)
+        meta = {
+            "source": SOURCES.get(str(noted["environment"]), "simulated"),
+            "dt_s": float(getattr(self.env.unwrapped, "dt_s", DT_S)),
+            "split": "val",
+            "seed": seed,
+            "reset_options": _told(options),
+            "scenario": str(info.get("scenario", "")),
+            **noted,
+            **self._meta,
+        }
+        self._writer = EpisodeWriter(self._next_path(meta["scenario"] or "drive"), meta)
+        save = getattr(self.env.unwrapped, "save_state", None)
+        to_bytes = getattr(save(), "to_bytes", None) if save is not None else None
+        if to_bytes is not None:
+            self._writer.attach(START_FILE, to_bytes())
+        self._rows = 0
+        self._pending = (observation, _columns(info, float("nan"), False, False))
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Step; the frame before and this action become one row."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self._writer is not None and self._pending is not None:
+            self._add(np.asarray(action, np.float32))
+            self._pending = (observation, _columns(info, float(reward), terminated, truncated))
+            if terminated or truncated:
+                self._finish()
+        return observation, float(reward), terminated, truncated, info
+
+    def close(self) -> None:
+        """Write what was driven, then close the environment."""
+        try:
+            self._finish()
+        finally:
+            self.env.close()
+
+    def _add(self, action: NDArray[np.float32] | None) -> None:
+        assert self._writer is not None
+        assert self._pending is not None
+        observation, columns = self._pending
+        self._writer.add(_camera(observation), action, **columns)
+        self._rows += 1
+
+    def _finish(self) -> None:
+        """Write the episode; one that never moved isn't worth a recording."""
+        writer, pending = self._writer, self._pending
+        if writer is not None and pending is not None and self._rows:
+            self._pending = (pending[0], {**pending[1], "truncated": not pending[1]["terminated"]})
+            self._add(None)
+            self._writer = self._pending = None  # a refusal by the disk is told once
+            self.written.append(writer.close())
+        self._writer = self._pending = None
+
+    def _next_path(self, scenario: str) -> Path:
+        numbers = [int(p.name[:6]) for p in self.folder.glob("[0-9]" * 6 + "_*")]
+        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in scenario)
+        return self.folder / f"{max(numbers, default=-1) + 1:06d}_{name}"
+
+
+def _camera(observation: Any) -> NDArray[np.uint8]:
+    frame = observation["camera"] if isinstance(observation, Mapping) else observation
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3:
+        raise RecordingError(
+            f"observations of type {getattr(frame, 'dtype', type(frame).__name__)} and shape "
+            f'{getattr(frame, "shape", "none")} hold no camera; record with obs="camera" or "dict"'
+        )
+    return frame
+
+
+def _columns(
+    info: Mapping[str, Any], reward: float, terminated: bool, truncated: bool
+) -> dict[str, Any]:
+    """What `EpisodeWriter.add` takes with a frame; what the world can't tell is left out."""
+    extra = ("speed_limit_mps", "surprise", "drift_score")
+    return {
+        "state": {k: v for k, v in info.items() if v == v and k not in info.get("unknown", ())},
+        "reward": reward,
+        "reward_terms": info.get("reward_terms"),
+        "terminated": bool(terminated),
+        "truncated": bool(truncated),
+        "extra": {name: float(info[name]) for name in extra if name in info},
+    }
+
+
+def _told(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options of `reset` as JSON holds them; a saved state isn't told, only that there was one."""
+    told = {name: plain(value) for name, value in (options or {}).items()}
+    return {k: "not recorded" if v is _UNTELLABLE or k == "state" else v for k, v in told.items()}
