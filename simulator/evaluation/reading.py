@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.evaluation import metrics
 from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
-from simulator.evaluation.report import Section, table
+from simulator.evaluation.report import Chart, Section, Series, Verdict, table
 from simulator.evaluation.subject import Subject
 from world_model.engine.base import STATE_HEADS
 from world_model.training.data import evenly
 
 STANDING_MPS = 0.05
+READABLE_R2 = 0.8
+"""A state that the meter reads worse than this from true frames is not to be judged by it."""
+
+WORDS = {
+    "speed_mps": ("speed", "m/s"),
+    "yaw_rate_radps": ("yaw rate", "rad/s"),
+    "lane_offset_m": ("lane offset", "m"),
+    "heading_error_rad": ("heading", "rad"),
+    "curvature_1pm": ("curvature", "1/m"),
+    "lead_distance_m": ("distance to the vehicle ahead", "m"),
+}
+CHARTED = ("speed_mps", "yaw_rate_radps")
 
 
 def reading(subject: Subject) -> Section:
@@ -28,7 +41,8 @@ def reading(subject: Subject) -> Section:
         return Section("meter", "The meter itself", figures, notes=("No labels: can't be judged.",))
     read, true = subject.read(drives.frames(rows - 1), drives.frames(rows)), drives.state_NS[rows]
     groups = drives.episode_N[rows]
-    lines = []
+    lines, charts = [], []
+    errors: dict[str, tuple[float, float]] = {}  # mean absolute error, R²
     for i, name in enumerate(STATE_HEADS):
         if np.isnan(true[:, i]).all():
             continue  # the source has no such label
@@ -44,6 +58,9 @@ def reading(subject: Subject) -> Section:
             *(values[~np.isnan(true[:, i]), i].astype(np.float64) for values in (true, read))
         )
         figures[name] = {"mae": error.to_json(), "gain": slope.to_json(), "r2": fit[1]}
+        errors[name] = error.value, fit[1]
+        if name in CHARTED:
+            charts.append(chart(name, true[:, i], read[:, i]))
         lines.append((name, str(error), str(slope), f"{fit[1]:.3f}", str(error.n)))
     # both frames: a crash stops the car at once, between two pictures that differ
     standing = rows[np.maximum(true[:, 0], drives.state_NS[rows - 1, 0]) < STANDING_MPS]
@@ -76,4 +93,37 @@ def reading(subject: Subject) -> Section:
             ),
         ),
         (note,),
+        charts=tuple(charts),
+        verdicts=tuple(verdicts(errors)),
     )
+
+
+def chart(name: str, true_N: NDArray[np.float32], read_N: NDArray[np.float32]) -> Chart:
+    """Read against true."""
+    clear = ~np.isnan(true_N)
+    words, unit = WORDS[name]
+    points = Series("", tuple(true_N[clear].tolist()), tuple(read_N[clear].tolist()))
+    return Chart(
+        f"The meter on true pictures: {words}", f"true, {unit}", f"read, {unit}", (points,),
+        "scatter", identity=True,
+    )  # fmt: skip
+
+
+def verdicts(errors: dict[str, tuple[float, float]]) -> list[Verdict]:
+    """What this report can say about the pictures at all, by the meter's R² on true ones."""
+    found = []
+    for trusted in (True, False):
+        names = [name for name, (_, r2) in errors.items() if (r2 >= READABLE_R2) is trusted]
+        if not names:
+            continue
+        listed = ", ".join(
+            f"{WORDS[n][0]} (±{errors[n][0]:.2g} {WORDS[n][1]}, R² {errors[n][1]:.2f})"
+            for n in names
+        )
+        start = (
+            "What this report reads off pictures about"
+            if trusted
+            else "What this report reads off pictures (the meter errs on true ones already) about"
+        )
+        found.append(Verdict(f"{start} {listed}.", trusted))
+    return found
