@@ -16,6 +16,8 @@ class Constant:
         steer, accelerate: in [-1, 1].
     """
 
+    uses_camera = False
+
     def __init__(self, steer: float = 0.0, accelerate: float = 0.0) -> None:
         for name, value in (("steer", steer), ("accelerate", accelerate)):
             if not -1.0 <= value <= 1.0:

@@ -42,6 +42,8 @@ class LaneKeeper:
     the centre line; `speed_factor` likewise.
     """
 
+    uses_camera = False
+
     # What full throttle and full brake do to the ego vehicle, m/s^2.
     FULL_THROTTLE_MPS2 = 3.5
     FULL_BRAKE_MPS2 = 8.0

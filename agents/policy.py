@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 
 class Policy(Protocol):
-    """Turns an observation into an action. A policy is deterministic given the seed of `reset`."""
+    """Turns an observation into an action. A policy is deterministic given the seed of `reset`.
+
+    Two attributes are optional: `obs` names the observation it wants ("camera", the default, "dict" or
+    "latent"), and `uses_camera = False` says that it never looks at the picture, so that a dream may leave
+    it undrawn (the observation is then something else).
+    """
 
     def reset(self, seed: int | None = None) -> None:
         """Forget the last episode and seed the policy's own randomness."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 class Random:
     """Draws every action anew, uniformly from the whole action space."""
 
+    uses_camera = False
+
     def __init__(self) -> None:
         self._rng = np.random.default_rng()
 

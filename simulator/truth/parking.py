@@ -30,10 +30,10 @@ class ParkedCars:
         away = np.hypot(self.pose[:, 0] - x_m, self.pose[:, 1] - y_m)
         return np.flatnonzero(away < range_m)
 
-    def boxes_near(self, x_m: float, y_m: float) -> list[Box]:
-        """The rectangles of the cars that the ego could touch from here."""
+    def boxes_near(self, x_m: float, y_m: float, range_m: float = 10.0) -> list[Box]:
+        """The rectangles of the cars within a range, by default those the ego could touch from here."""
         boxes = []
-        for row in self.near(x_m, y_m, 10.0):
+        for row in self.near(x_m, y_m, range_m):
             x, y, heading = self.pose[row].tolist()
             length, width, _ = BODY_SIZE_M[Body(int(self.body[row]))]
             boxes.append(Box(x, y, heading, length, width))
