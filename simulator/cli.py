@@ -36,6 +36,7 @@ VERBS = (
     Verb("import", "simulator.recording.import_cli:app", "Import recorded real drives.", "Learn"),
     Verb("train", "simulator.train_cli:app", "Train a tokenizer or a world model.", "Learn"),
     Verb("eval", "simulator.evaluation.cli:app", "Judge a world model.", "Judge"),
+    Verb("compare", "simulator.evaluation.compare:compare", "Pair two reports.", "Judge"),
     Verb("bench", "simulator.bench:bench", "Measure speed and memory.", "Judge"),
     Verb("doctor", "simulator.doctor:doctor", "Check this machine; print fixes.", "Look"),
     Verb("info", "simulator.info:info", "Show versions, models and paths.", "Look"),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from simulator.evaluation.agreement import agreement
+from simulator.evaluation.closed_loop import closed_loop
 from simulator.evaluation.conditions import (
     conditions_of,
     environment_of,
@@ -21,6 +23,7 @@ from simulator.evaluation.open_loop import open_loop
 from simulator.evaluation.reading import reading
 from simulator.evaluation.reconstruction import reconstruction
 from simulator.evaluation.report import Report, Section
+from simulator.evaluation.side_by_side import filmed
 from simulator.evaluation.stability import stability
 from simulator.evaluation.subject import Subject
 
@@ -36,22 +39,42 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of an evaluation. `dreams`: it needs a world model, and the meter's errors before it."""
+    """A part of an evaluation. `dreams`: it needs a world model; `drives`: it reads held-out drives, and
+    where it dreams of them, the meter's errors belong before it."""
 
     name: str
     measure: Callable[[Job], Section]
     dreams: bool = True
+    drives: bool = True
 
 
 PARTS = (
     Part("reconstruction", lambda job: reconstruction(job.subject), dreams=False),
-    Part("open-loop", lambda job: open_loop(job.subject, job.progress)),
+    Part(
+        "open-loop",
+        lambda job: filmed(job.subject, open_loop(job.subject, job.progress), job.folder),
+    ),
     Part("control", lambda job: control(job.subject, job.progress)),
     Part("stability", lambda job: stability(job.subject, job.folder, job.progress)),
+    Part(
+        "closed-loop",
+        lambda job: closed_loop(job.subject.config, job.folder, job.progress),
+        drives=False,
+    ),
+    Part(
+        "agreement",
+        lambda job: agreement(job.subject.config, job.folder, job.progress),
+        drives=False,
+    ),
 )
 """All that `dreamlane eval all` measures, in order."""
 
 METER = Part("meter", lambda job: reading(job.subject))
+
+
+def needs_drives(names: Sequence[str]) -> bool:
+    """Whether any of the named parts (none: all of them) reads held-out drives."""
+    return any(part.drives for part in PARTS if part.name in names or not names)
 
 
 def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -> Report:
@@ -70,12 +93,11 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
         raise ValueError(f"unknown part {unknown[0]!r}; accepted: {', '.join(known)}")
     parts = [known[name] for name in names or known]
     dreams = any(part.dreams for part in parts)
-    if len(parts) == 1 and dreams:
+    if len(parts) == 1 and dreams and not subject.has_world:
         subject.engine  # noqa: B018  (a mere tokenizer is refused before anything is measured)
-    metered = dreams and subject.has_world
-    report = Report(
-        conditions_of(subject, metered), settings_of(subject.config), environment_of(subject)
-    )
+    metered = any(part.dreams and part.drives for part in parts) and subject.has_world
+    conditions = conditions_of(subject, metered, any(part.drives for part in parts))
+    report = Report(conditions, settings_of(subject.config), environment_of(subject))
     report.environment["parts"] = {}
     key = part_key(report.conditions, report.settings)
     files = ReportFolder(folder)

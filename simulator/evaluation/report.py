@@ -207,6 +207,17 @@ def without_nan(value: Any) -> Any:
     return value
 
 
+def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as dotted names and values."""
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            lines += flat(value, f"{prefix}{key}.")
+        else:
+            lines.append((prefix + key, str(value)))
+    return lines
+
+
 def cell(value: float, digits: int = 3) -> str:
     """A number in a table; a dash where there is none."""
     return "–" if value != value else f"{value:.{digits}g}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from simulator.evaluation.report import Report, Section
+from simulator.evaluation.report import Report, Section, flat
 from simulator.evaluation.report_page.charts import chart_svg
 from simulator.evaluation.report_page.media import picture_uri, video_uris
 
@@ -77,14 +77,3 @@ def report_page(report: Report, folder: Path) -> str:
             },
         )
     )
-
-
-def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested facts as dotted names and values."""
-    lines = []
-    for key, value in facts.items():
-        if isinstance(value, dict):
-            lines += flat(value, f"{prefix}{key}.")
-        else:
-            lines.append((prefix + key, str(value)))
-    return lines

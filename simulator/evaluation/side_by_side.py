@@ -1,0 +1,110 @@
+"""Clips of the cases in which a dream fared worst: the camera on the left, the dream on the right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.demo import write_video
+from simulator.ego import DT_S
+from simulator.evaluation.report import Samples, Section, Video
+from simulator.evaluation.subject import Rows, Subject, padded_batches
+
+WORST = 3
+JUDGED_BY = ("state_vs_meter", "psnr_db")
+"""The first of these that a section has samples of, at its longest horizon, ranks the clips."""
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A start that is filmed, and why."""
+
+    row: int
+    caption: str
+
+
+def filmed(subject: Subject, section: Section, folder: Path) -> Section:
+    """The section with clips of its worst starts and of a median one, in `folder`/videos.
+
+    The starts are dreamed again from the same noise. Units of the section's samples are rows of the drives.
+    """
+    ranked = ranking(section)
+    if ranked is None:
+        return section
+    chosen = cases(ranked)
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    clips = dream(subject, np.array([case.row for case in chosen]), ranked.horizon)
+    videos = []
+    for i, (case, frames) in enumerate(zip(chosen, clips, strict=True), 1):
+        video = Video(f"videos/{section.name}_{i}.mp4", case.caption)
+        write_video(folder / video.file, list(frames))
+        videos.append(video)
+    return replace(section, videos=(*section.videos, *videos))
+
+
+def ranking(section: Section) -> Samples | None:
+    """The samples by which clips are ranked; None where there are none."""
+    for metric in JUDGED_BY:
+        found = [s for s in section.samples if s.metric == metric and not np.isnan(s.value).all()]
+        if found:
+            return max(found, key=lambda s: s.horizon)
+    return None
+
+
+def cases(ranked: Samples) -> list[Case]:
+    """The worst starts, the worst first, then the median one."""
+    values = np.array(ranked.value)
+    order = np.argsort(-values if ranked.better == "lower" else values, kind="stable")
+    order = order[~np.isnan(values[order])]
+    found = []
+    for rank, i in [*enumerate(order[:WORST], 1), (0, order[len(order) // 2])]:
+        place = (
+            f"number {rank} from the bottom" if rank > 1 else "the worst" if rank else "a median"
+        )
+        found.append(
+            Case(
+                int(ranked.unit[i]),
+                f"{place.capitalize()} of {len(order)} clips by {ranked.metric}"
+                f" ({values[i]:.3g} after {ranked.horizon * DT_S:g} s). Left the camera, right the dream.",
+            )
+        )
+    return found
+
+
+def dream(subject: Subject, rows: Rows, steps: int) -> list[Frames]:
+    """Camera and dream beside each other, from each row's frame on: (steps + 1, H, 2 W, 3) each."""
+    clips: list[Frames] = []
+    for picked, count in padded_batches(len(rows), subject.config.batch):
+        starts = rows[picked]
+        subject.begin(starts)
+        generators = subject.generators(starts)
+        now = subject.drives.frames(starts[:count])
+        shown = [np.concatenate([now, now], 2)]
+        for h in range(1, steps + 1):
+            actions = np.nan_to_num(subject.drives.action_NA[starts + h - 1])
+            out = subject.engine.step(actions, subject.engine.draw_noise(generators))
+            assert out.frame_BHWC is not None
+            true = subject.drives.frames(starts[:count] + h)
+            shown.append(np.concatenate([true, out.frame_BHWC[:count]], 2))
+        clips += [
+            np.stack([label(frames[i], t) for t, frames in enumerate(shown)]) for i in range(count)
+        ]
+    return clips
+
+
+def label(frame: Frames, step: int) -> Frames:
+    """The frame with the names of its halves and the time."""
+    out = frame.copy()
+    half = out.shape[1] // 2
+    for text, x in ((f"camera  {step * DT_S:.1f} s", 4), ("dream", half + 4)):
+        for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
+            cv2.putText(
+                out, text, (x, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.35, colour, width, cv2.LINE_AA
+            )
+    return out
