@@ -1,9 +1,12 @@
 """What the network knows about a frame besides its pixels: ego state and the events that end an episode.
 
-The reader sees the NEW frame's latent map, the one before it, and the conditioning of the step. Labels a
-data source lacks are NaN and cost nothing.
+Speed and yaw rate follow from the actions and from what they were: `Kinematics` sees nothing else. A
+reader of the picture would believe one that turned too little, feed that back, and the turn would be lost.
+All other heads see the NEW frame's latent map, the one before it, and the conditioning of the step. Labels
+a data source lacks are NaN and cost nothing.
 
-Shapes: B batch, C channels, h w latent map, S states (`STATE_HEADS`), E events (`EVENT_HEADS`).
+Shapes: B batch, C channels, h w latent map, S states (`STATE_HEADS`), E events (`EVENT_HEADS`), M remembered
+actions, A=2 action.
 """
 
 from __future__ import annotations
@@ -13,9 +16,39 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.layers import Conditioning
 
 # Typical size of each state, so that all are learned at one pace.
 STATE_SCALES = (10.0, 0.3, 1.0, 0.1, 0.01, 20.0)
+
+
+MOTIONS = 2
+"""The first two states, speed and yaw rate: what the car does, not where it is."""
+EGO_SCALES = (20.0, 0.5)
+"""Typical size of speed and yaw rate as inputs."""
+
+
+class Kinematics(nn.Module):
+    """What wheel and pedals do to speed and yaw rate within one step."""
+
+    def __init__(self, actions: int, width: int = 128) -> None:
+        super().__init__()
+        self.condition = Conditioning(2 * actions + MOTIONS, width)
+        self.change = nn.Linear(width, MOTIONS)
+        self.log_scale = nn.Linear(width, MOTIONS)
+        nn.init.zeros_(self.change.weight)
+        nn.init.zeros_(self.change.bias)
+
+    def forward(self, actions_BMA: Tensor, ego_BE: Tensor) -> tuple[Tensor, Tensor]:
+        """Speed and yaw rate after the newest action (B, 2), and log of the relative Laplace scale."""
+        # a tenth of a second changes speed by centimetres a second: too little for bfloat16
+        with torch.autocast(ego_BE.device.type, enabled=False):
+            small = ego_BE / torch.tensor(EGO_SCALES, device=ego_BE.device)
+            x = F.silu(self.condition(torch.cat([actions_BMA.flatten(1), small], 1)))
+            scale = torch.tensor(STATE_SCALES[:MOTIONS], device=ego_BE.device)
+            speed, yaw_rate = (ego_BE + self.change(x) * scale).unbind(1)
+            after = torch.stack([speed.clamp_min(0.0), yaw_rate], 1)  # no reverse gear
+            return after, self.log_scale(x).clamp(-6, 3)
 
 
 class StateReader(nn.Module):
@@ -23,8 +56,10 @@ class StateReader(nn.Module):
 
     scale_S: Tensor
 
-    def __init__(self, channels: int, width: int, map_size: tuple[int, int]) -> None:
+    def __init__(self, channels: int, width: int, map_size: tuple[int, int], actions: int) -> None:
         super().__init__()
+        places = len(STATE_HEADS) - MOTIONS
+        self.kinematics = Kinematics(actions)
         h, w = map_size
         self.convs = nn.Sequential(
             nn.Conv2d(2 * channels, 64, 3, padding=1),
@@ -36,19 +71,27 @@ class StateReader(nn.Module):
         )
         flat = 96 * (-(-h // 4)) * (-(-w // 4))
         self.mix = nn.Linear(flat + width, 256)
-        self.mean = nn.Linear(256, len(STATE_HEADS))
-        self.log_scale = nn.Linear(256, len(STATE_HEADS))
+        self.mean = nn.Linear(256, places)
+        self.log_scale = nn.Linear(256, places)
         self.event = nn.Linear(256, len(EVENT_HEADS))
         self.register_buffer("scale_S", torch.tensor(STATE_SCALES))
 
     def forward(
-        self, new_BChw: Tensor, old_BChw: Tensor, condition_BD: Tensor
+        self,
+        new_BChw: Tensor,
+        old_BChw: Tensor,
+        condition_BD: Tensor,
+        actions_BMA: Tensor,
+        ego_BE: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Returns states (B, S) in their units, log of the relative Laplace scale (B, S), event
         logits (B, E)."""
         x = self.convs(torch.cat([new_BChw, new_BChw - old_BChw], 1)).flatten(1)
         x = F.silu(self.mix(torch.cat([x, condition_BD], 1)))
-        return self.mean(x) * self.scale_S, self.log_scale(x).clamp(-6, 3), self.event(x)
+        motion, motion_log_scale = self.kinematics(actions_BMA, ego_BE)
+        state = torch.cat([motion, self.mean(x).float() * self.scale_S[MOTIONS:]], 1)
+        log_scale = torch.cat([motion_log_scale, self.log_scale(x).float().clamp(-6, 3)], 1)
+        return state, log_scale, self.event(x)
 
 
 def head_losses(

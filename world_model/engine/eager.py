@@ -174,8 +174,9 @@ class EagerEngine:
         latent, tokens = self.world.generate(
             self.tokenizer.quantizer, self._past_BPChw, condition, choose
         )
-        state, _, event = self.world.reader(latent, self._past_BPChw[:, 0], condition)
-        state[:, 0].clamp_(min=0.0)  # no reverse gear
+        state, _, event = self.world.reader(
+            latent, self._past_BPChw[:, 0], condition, actions, self._ego_BE
+        )
         self._advance(latent, action, state[:, :2] * self._fed_E)
         frame = self.tokenizer.decode_latent(latent).cpu().numpy() if self.decode else None
         event = event.sigmoid().cpu().numpy()

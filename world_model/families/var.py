@@ -2,8 +2,9 @@
 
 Positions of all scales stand in one sequence, coarse to fine; a position sees its own and all coarser
 scales of its frame (block-causal, VAR section 3.2). The past enters as the latent maps of the last two
-frames, laid under the positions of each scale, and as the conditioning of every layer (actions, speed,
-yaw rate). At the finest size one position speaks for 2x2 tokens.
+frames, laid under the positions of each scale and seen through a small pyramid of convolutions, and as
+the conditioning of every layer (actions, speed, yaw rate). At the finest size one position speaks for 2x2
+tokens.
 
 Shapes: B batch, C channels, h w latent map, K scales, L_k tokens and N_k positions of scale k
 (N_k = L_k, or L_k / 4 where grouped), D width, V vocabulary, P=2 past frames (newest first), A=2 action,
@@ -19,13 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from world_model.heads import StateReader
+from world_model.families.near_codes import NearCodes
+from world_model.families.past import PastPyramid
+from world_model.heads import EGO_SCALES, StateReader
 from world_model.layers import Block, Conditioning, KeyValue
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
 
 PAST_FRAMES = 2
 PAST_ACTIONS = 4
-EGO_SCALES = (20.0, 0.5)
 GROUP = 2
 
 
@@ -70,6 +72,11 @@ class Var(nn.Module):
         fine = c * GROUP**2
         self.sum_coarse, self.sum_fine = nn.Linear(c, d), nn.Linear(fine, d)
         self.past_coarse, self.past_fine = nn.Linear(2 * c, d), nn.Linear(2 * fine, d)
+        grids = [
+            (h // GROUP, w // GROUP) if grouped else (h, w)
+            for (h, w), grouped in zip(quantizer.scales, self.grouped, strict=True)
+        ]
+        self.past = PastPyramid(c, d, self.full_size, grids)
         self.position_ND = nn.Parameter(0.02 * torch.randn(sum(self.positions), d))
         self.scale_KD = nn.Parameter(0.02 * torch.randn(len(cells), d))
         self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), d)
@@ -85,7 +92,8 @@ class Var(nn.Module):
         for head in (self.logits_coarse, self.logits_fine):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
-        self.reader = StateReader(c, d, self.full_size)
+        self.near = nn.ModuleList(NearCodes(d, c, m) for m in cells)
+        self.reader = StateReader(c, d, self.full_size, PAST_ACTIONS)
         level_N = torch.cat([torch.full((n,), k) for k, n in enumerate(self.positions)])
         hidden = level_N[:, None] < level_N[None, :]
         mask_NN = torch.zeros(hidden.shape).masked_fill(hidden, -1e4)  # added to the scores
@@ -104,8 +112,11 @@ class Var(nn.Module):
         out: Tensor = self.modulation(F.silu(condition_BD))
         return out.view(len(out), 6, -1)
 
-    def embed(self, k: int, before_BChw: Tensor, motion_BChw: Tensor) -> Tensor:
-        """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)"""
+    def embed(self, k: int, before_BChw: Tensor, motion_BChw: Tensor, past_BND: Tensor) -> Tensor:
+        """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)
+
+        `past_BND` is what the pyramid says of the past at scale k.
+        """
         if self.grouped[k]:
             x = self.sum_fine(cells(before_BChw)) + self.past_fine(cells(motion_BChw))
         else:
@@ -114,24 +125,45 @@ class Var(nn.Module):
             x = self.sum_coarse(F.avg_pool2d(before_BChw, factor).flatten(2).transpose(1, 2))
             x = x + self.past_coarse(F.avg_pool2d(motion_BChw, factor).flatten(2).transpose(1, 2))
         start = sum(self.positions[:k])
+        x = x + past_BND
         out: Tensor = x + self.position_ND[start : start + self.positions[k]] + self.scale_KD[k]
         return out
 
-    def logits(self, k: int, x_BND: Tensor) -> Tensor:
+    def logits(
+        self,
+        k: int,
+        x_BND: Tensor,
+        before_BChw: Tensor,
+        past_BPChw: Tensor,
+        quantizer: MultiScaleQuantizer,
+    ) -> Tensor:
         """(B, N_k, D) features to (B, L_k, V) logits in raster order of the token map."""
-        x = self.norm(x_BND)
-        if not self.grouped[k]:
-            out: Tensor = self.logits_coarse(x)
-            return out
-        (h, w), v = self.quantizer_config.scales[k], self.quantizer_config.vocabulary
-        y = self.logits_fine(x).view(-1, h // GROUP, w // GROUP, GROUP, GROUP, v)
-        flat: Tensor = y.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, v)
-        return flat
+        x, near = self.norm(x_BND), self.near[k]
+        said = near.values(x)
+        free = self.logits_fine(x) if self.grouped[k] else self.logits_coarse(x)
+        free = free.unflatten(-1, (-1, self.quantizer_config.vocabulary))
+        if self.grouped[k]:
+            said, free = self.raster(said), self.raster(free)
+        else:
+            said, free = said.squeeze(2), free.squeeze(2)
+        rest = quantizer.down(past_BPChw[:, 0] - before_BChw, k).flatten(2).transpose(1, 2)
+        out: Tensor = free + near(said, rest, quantizer.codebook_KVC[k])
+        return out
+
+    def raster(self, y_BNmR: Tensor) -> Tensor:
+        """What 2x2 cells say of their tokens, (B, L / 4, 4, R), in raster order: (B, L, R)."""
+        h, w = self.full_size
+        y = y_BNmR.unflatten(2, (GROUP, GROUP)).unflatten(1, (h // GROUP, w // GROUP))
+        return y.transpose(2, 3).flatten(1, 4)
 
     # -- training: all scales at once --------------------------------------------------------
 
     def forward(
-        self, before: tuple[Tensor, ...], past_BPChw: Tensor, condition_BD: Tensor
+        self,
+        quantizer: MultiScaleQuantizer,
+        before: tuple[Tensor, ...],
+        past_BPChw: Tensor,
+        condition_BD: Tensor,
     ) -> list[Tensor]:
         """Teacher-forced logits of every scale: K tensors (B, L_k, V).
 
@@ -139,11 +171,15 @@ class Var(nn.Module):
         """
         modulation = self.modulate(condition_BD)
         motion = latest_motion(past_BPChw)
-        parts = [self.embed(k, b, motion) for k, b in enumerate(before)]
+        pasts = self.past(motion, condition_BD)
+        parts = [self.embed(k, b, motion, pasts[k]) for k, b in enumerate(before)]
         x = torch.cat(parts, 1).to(modulation.dtype)  # low precision where autocast says so
         for block in self.blocks:
             x, _ = block(x, modulation, self.mask_NN)
-        return [self.logits(k, part) for k, part in enumerate(torch.split(x, self.positions, 1))]
+        return [
+            self.logits(k, part, before[k], past_BPChw, quantizer)
+            for k, part in enumerate(torch.split(x, self.positions, 1))
+        ]
 
     # -- generation: scale after scale, keys and values kept -----------------------------------
 
@@ -160,13 +196,14 @@ class Var(nn.Module):
         """
         total = torch.zeros_like(past_BPChw[:, 0])
         modulation, motion = self.modulate(condition_BD), latest_motion(past_BPChw)
+        pasts = self.past(motion, condition_BD)
         kept: list[KeyValue | None] = [None] * len(self.blocks)
         tokens: list[Tensor] = []
         for k in range(len(self.positions)):
-            x = self.embed(k, total, motion).to(modulation.dtype)
+            x = self.embed(k, total, motion, pasts[k]).to(modulation.dtype)
             for i, block in enumerate(self.blocks):
                 x, kept[i] = block(x, modulation, None, kept[i])
-            tokens.append(choose(k, self.logits(k, x)))
+            tokens.append(choose(k, self.logits(k, x, total, past_BPChw, quantizer)))
             total = total + quantizer.contribution(tokens[k], k)
         return total, tokens
 

@@ -45,7 +45,7 @@ class TokenizerTraining:
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
-    decoder_only: bool = False  # tokens keep their meaning: a world model trained on them stays valid
+    decoder_only: bool = False  # tokens keep their meaning, and a world model its worth
     val_frames: int = 256
     least_entropy: float = (
         0.5  # nats; a scale whose tokens say less has collapsed: the run fails ...

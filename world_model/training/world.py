@@ -21,13 +21,12 @@ from torch.nn import functional as F
 from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
 from world_model.families.var import PAST_ACTIONS, Var, VarConfig
-from world_model.heads import head_losses
+from world_model.heads import MOTIONS, head_losses
 from world_model.sampling import SamplingConfig, sample
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import Log, LoopConfig, Trainer, step_generator
 
 SHARED = 1_000_000  # the rank that no process has
-EGO = 2  # the first two states, speed and yaw rate, are also inputs
 EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
 
 
@@ -47,6 +46,7 @@ class WorldTraining:
     context_flip: float = 0.15  # up to this share of the context's tokens is random
     self_flip: float = 0.15  # up to this share of a frame's own tokens is random, then corrected
     forget_share: float = 0.05  # share of samples that start from a single frame
+    still_share: float = 0.3  # share that sees no second frame: the ego state says how it moves
     rollout_share: float = 0.0  # share of batches whose context the model dreams itself
     rollout_steps: int = 4  # at most
     rollout_from: int = 0  # step at which rollouts begin
@@ -65,7 +65,8 @@ class Batch:
 
     past_BPChw: Tensor
     actions_BMA: Tensor
-    ego_BE: Tensor
+    ego_BE: Tensor  # as the dream knows it: not exactly
+    true_ego_BE: Tensor
     next_BChw: Tensor  # continuous latents of frame t+1
     state_BS: Tensor  # labels of frame t+1
     event_BE: Tensor
@@ -119,8 +120,11 @@ class WorldTask:
         maps = self.context_map(data, np.concatenate([rows, rows - 1]), flips)
         past = torch.stack(torch.split(maps, count), 1)
         actions = self.actions(data, rows)
-        ego = torch.from_numpy(data.drives.state_NS[rows, :EGO]).nan_to_num()
-        return past, actions, ego
+        return past, actions, self.ego(data, rows)
+
+    def ego(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
+        """Speed and yaw rate at the rows, 0 where unknown."""
+        return torch.from_numpy(data.drives.state_NS[rows, :MOTIONS]).nan_to_num()
 
     def actions(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """The last four actions up to the one taken after each row's frame, newest last."""
@@ -158,7 +162,9 @@ class WorldTask:
             forget = torch.rand(len(rows), generator=generator) < config.forget_share
             past[forget, 1] = past[forget, 0]
             actions[forget, :-1] = 0.0
-        return Batch(past, actions, ego, *self.target(data, rows + 1))
+        still = torch.rand(len(rows), generator=generator) < config.still_share
+        past[still, 1] = past[still, 0]
+        return Batch(past, actions, ego, self.ego(data, rows), *self.target(data, rows + 1))
 
     @torch.no_grad()
     def dream(
@@ -179,12 +185,12 @@ class WorldTask:
             return sample(logits_BLV, noise, temperature, sampling.top_k, sampling.top_p)[0]
 
         for i in range(ahead):
+            actions = self.actions(data, rows + i)
             with torch.autocast("cpu", torch.bfloat16):
-                condition = self.model.conditioning(self.actions(data, rows + i), ego_BE)
+                condition = self.model.conditioning(actions, ego_BE)
                 latent, _ = self.model.generate(self.quantizer, past_BPChw, condition, choose)
-                state, _, _ = self.model.reader(latent, past_BPChw[:, 0], condition)
             past_BPChw = torch.stack([latent.float(), past_BPChw[:, 0]], 1)
-            ego_BE = state[:, :EGO].float()
+            ego_BE, _ = self.model.reader.kinematics(actions, ego_BE)
         return past_BPChw, ego_BE
 
     # -- loss --------------------------------------------------------------------------------
@@ -196,10 +202,14 @@ class WorldTask:
         frame = self.quantizer.encode(batch.next_BChw, config.self_flip, generator)
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(batch.actions_BMA, batch.ego_BE)
-            logits = self.model(frame.before, batch.past_BPChw, condition)
+            logits = self.model(self.quantizer, frame.before, batch.past_BPChw, condition)
             # the heads learn from the conditioning but may not bend it: it belongs to the picture
             state, log_scale, event = self.model.reader(
-                frame.latent_BChw, batch.past_BPChw[:, 0], condition.detach()
+                frame.latent_BChw,
+                batch.past_BPChw[:, 0],
+                condition.detach(),
+                batch.actions_BMA,
+                batch.true_ego_BE,
             )
         scales = token_losses(logits, frame.targets, batch.thing_BL, self.quantizer.config.scales)
         state_loss, event_loss = head_losses(

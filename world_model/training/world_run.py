@@ -74,16 +74,21 @@ def teacher_forced(task: WorldTask, model: Var) -> Log:
         past, actions, ego = task.context(data, part, generator, 0.0)
         latent, state_true, event_true, _ = task.target(data, part + 1)
         frame = task.quantizer.encode(latent)
-        shuffled = actions[torch.randperm(len(part), generator=generator)]
-        for prefix, taken in (("", actions), ("shuffled_", shuffled)):
-            condition = model.conditioning(taken, ego)
-            logits = model(frame.before, past, condition)
+        order = torch.randperm(len(part), generator=generator)
+        # another's actions; another's speed and yaw rate as well
+        for prefix, taken, moving in (
+            ("", actions, ego),
+            ("shuffled_", actions[order], ego),
+            ("moved_", actions[order], ego[order]),
+        ):
+            condition = model.conditioning(taken, moving)
+            logits = model(task.quantizer, frame.before, past, condition)
             scales = task.quantizer.config.scales
             nll = token_losses(logits, frame.targets, None, scales)
             for k, value in enumerate(nll):
                 sums.setdefault(f"{prefix}nll_{k + 1}", []).append(value.item())
         condition = model.conditioning(actions, ego)
-        state, _, event = model.reader(frame.latent_BChw, past[:, 0], condition)
+        state, _, event = model.reader(frame.latent_BChw, past[:, 0], condition, actions, ego)
         add_errors(sums, state, state_true, event, event_true)
     return {name: float(np.nanmean(values)) for name, values in sums.items()}
 

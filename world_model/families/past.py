@@ -1,0 +1,59 @@
+"""How the past enters a prediction: a small convolutional pyramid over the last frames, moved by the action.
+
+The picture of the next frame is the last one, shifted and scaled as the car moves. Where a cell's content
+goes depends on its neighbours and on speed and yaw rate, so neighbours are convolved and both layers are
+modulated by the conditioning (FiLM, Perez et al. 2018). Every scale then reads its own grid in full detail:
+a coarse token's fate is decided at its edges, which an average over the cell no longer shows.
+
+Shapes: B batch, C channels, h w latent map, N_k positions of scale k, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STEM, TRUNK = 64, 96
+
+
+class PastPyramid(nn.Module):
+    """The last frame and what changed since the one before -> what each scale's positions start from.
+
+    Args:
+        channels: of the latent map.
+        width: D.
+        full_size: (h, w) of the latent map, even.
+        grids: rows and columns of positions of each scale.
+
+    Raises:
+        ValueError: a grid that doesn't divide half the latent map.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        full_size: tuple[int, int],
+        grids: list[tuple[int, int]],
+    ) -> None:
+        super().__init__()
+        half = (full_size[0] // 2, full_size[1] // 2)
+        if any(half[0] % rows or half[1] % columns for rows, columns in grids):
+            raise ValueError(f"grids {grids}; accepted: those that divide half the map, {half}")
+        self.stem = nn.Conv2d(2 * channels, STEM, 3, padding=1)
+        self.trunk = nn.Conv2d(STEM, TRUNK, 4, stride=2, padding=1)
+        self.film = nn.Linear(width, 2 * (STEM + TRUNK))
+        steps = [(half[0] // rows, half[1] // columns) for rows, columns in grids]
+        self.reads = nn.ModuleList(nn.Conv2d(TRUNK, width, step, stride=step) for step in steps)
+        for layer in (self.film, *self.reads):  # at first the past says nothing this way
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, motion_BChw: Tensor, condition_BD: Tensor) -> list[Tensor]:
+        """(B, 2 C, h, w) -> K tensors (B, N_k, D)."""
+        film = self.film(F.silu(condition_BD))[..., None, None]
+        scale1, shift1, scale2, shift2 = film.split([STEM, STEM, TRUNK, TRUNK], 1)
+        x = F.silu(torch.addcmul(shift1, self.stem(motion_BChw), 1 + scale1))
+        x = F.silu(torch.addcmul(shift2, self.trunk(x), 1 + scale2))
+        return [read(x).flatten(2).transpose(1, 2) for read in self.reads]
