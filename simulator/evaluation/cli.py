@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ Quick = Annotated[bool, typer.Option(help="Only see that it runs; not to be quot
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value, such as open_loop.starts=128 batch=16")
 ]
+Workers = Annotated[int, typer.Option(help="Processes that drive; 0: one a core.")]
 MODEL, CACHE = "town", "data/cache/town"
 
 
@@ -67,6 +69,39 @@ def reconstruction(
 ) -> None:  # fmt: skip
     """The tokenizer alone: held-out frames encoded and decoded, by weather."""
     run(("reconstruction",), overrides, model, cache, output, quick)
+
+
+@app.command("closed-loop")
+def closed_loop(
+    overrides: Overrides = None, model: Model = MODEL, output: Output = "", quick: Quick = False,
+    env: Annotated[str, typer.Option(help="Where is driven: dream or truth.")] = "dream",
+    policy: Annotated[
+        list[str] | None, typer.Option(help="module:Class, module:Class(key=value), a .zip, a name.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Name or YAML file; none: the catalogue.")
+    ] = None,
+    workers: Workers = 0,
+) -> None:  # fmt: skip
+    """Policies on scenarios: scores and successes, beside drivers of known worth."""
+    given = [f"closed_loop.env={env}", f"workers={workers}"]
+    given += [f"closed_loop.policies={json.dumps(policy)}"] if policy else []
+    given += [f"closed_loop.scenarios={json.dumps(scenario)}"] if scenario else []
+    run(("closed-loop",), [*given, *(overrides or [])], model, CACHE, output, quick)
+
+
+@app.command()
+def agreement(
+    overrides: Overrides = None, model: Model = MODEL, output: Output = "", quick: Quick = False,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="A policy trained in this dream, driven beside the panel.")
+    ] = None,
+    workers: Workers = 0,
+) -> None:  # fmt: skip
+    """A panel of drivers in the dream and in the reference world: does the dream rank them alike?"""
+    given = [f"workers={workers}"]
+    given += [f"agreement.dreamed={json.dumps(policy)}"] if policy else []
+    run(("agreement",), [*given, *(overrides or [])], model, CACHE, output, quick)
 
 
 @app.command()
@@ -116,13 +151,13 @@ def run(
     from rich.progress import Progress
 
     from simulator.config import compose
-    from simulator.evaluation.judge import judge
+    from simulator.evaluation.judge import judge, needs_drives
     from simulator.evaluation.settings import EvalConfig
     from simulator.evaluation.subject import open_subject
 
     given = [f"model='{model}'", f"cache='{cache}'", f"output='{output}'"]
     config = compose(EvalConfig, "eval_quick" if quick else "eval", [*given, *(overrides or [])])
-    subject = open_subject(config)
+    subject = open_subject(config, needs_drives(parts))
     folder = Path(config.output or Path("outputs/eval") / Path(config.model).name)
     console = Console()
     with Progress(console=console) as bar:

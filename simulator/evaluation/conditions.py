@@ -23,13 +23,16 @@ from world_model.training.data import Drives, evenly
 PLACES = ("model", "meter", "cache", "contexts", "output")
 """Settings that name a place; what lies there is identified by its hash instead."""
 
+HOST = ("workers",)
+"""Settings that change no figure."""
+
 OURS = ("simulator", "world_model", "agents", "scenarios")
 
 
-def conditions_of(subject: Subject, metered: bool) -> dict[str, Any]:
-    """What the figures depend on besides settings and code; `metered` where the meter is used."""
+def conditions_of(subject: Subject, metered: bool, drives: bool = True) -> dict[str, Any]:
+    """What the figures depend on besides settings and code; `metered` and `drives` where the meter and
+    the held-out drives are used."""
     config, sampling = subject.config, subject.checkpoint.config.sampling
-    drives = subject.drives
     found: dict[str, Any] = {
         "model": subject.checkpoint.config.name,
         "checkpoint": subject.checkpoint.hash,
@@ -37,8 +40,7 @@ def conditions_of(subject: Subject, metered: bool) -> dict[str, Any]:
         "sampler": f"temperatures {sampling.temperatures}, top_k {sampling.top_k},"
         f" top_p {sampling.top_p}",
         "meter": subject.meter.hash if metered else "not used",
-        "held-out drives": f"{len(set(drives.episode_N.tolist()))} drives, {len(drives)} frames,"
-        f" {drives_hash(drives)}",
+        "held-out drives": _drives_in_words(subject.drives) if drives else "not used",
         "recorded starts": starts_hash(config, subject.folder.name),
         "seed": config.seed,
         "metric set": metrics.VERSION,
@@ -46,9 +48,14 @@ def conditions_of(subject: Subject, metered: bool) -> dict[str, Any]:
     return found
 
 
+def _drives_in_words(drives: Drives) -> str:
+    count = len(set(drives.episode_N.tolist()))
+    return f"{count} drives, {len(drives)} frames, {drives_hash(drives)}"
+
+
 def settings_of(config: EvalConfig) -> dict[str, Any]:
-    """How much was evaluated, and how: the configuration without places."""
-    return {key: value for key, value in asdict(config).items() if key not in PLACES}
+    """How much was evaluated, and how: the configuration without places and host."""
+    return {k: v for k, v in asdict(config).items() if k not in (*PLACES, *HOST)}
 
 
 def environment_of(subject: Subject) -> dict[str, Any]:

@@ -54,6 +54,30 @@ class StabilityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedLoopConfig:
+    """Policies on scenarios, beside the reference rows."""
+
+    env: str = "dream"  # or "truth"
+    policies: tuple[str, ...] = ("lane_keeper",)
+    scenarios: tuple[str, ...] = ()  # empty: the whole catalogue
+    seeds: int = 1
+    steps: int = 0  # at most; 0: each scenario's own time
+    step_limit_s: float = 10.0  # a policy that takes longer for one action hangs
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementConfig:
+    """One panel of drivers in both worlds."""
+
+    policies: tuple[str, ...] = ()  # empty: all of agents.panel
+    dreamed: tuple[str, ...] = ()  # trained in the dream: their exploitability gap is given
+    scenarios: tuple[str, ...] = ()  # empty: the whole catalogue
+    seeds: int = 1
+    steps: int = 150
+    step_limit_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class EvalConfig:
     """Everything an evaluation depends on."""
 
@@ -70,6 +94,9 @@ class EvalConfig:
     open_loop: OpenLoopConfig = field(default_factory=OpenLoopConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     stability: StabilityConfig = field(default_factory=StabilityConfig)
+    workers: int = 0  # processes that drive; 0: one a core. Changes no figure
+    closed_loop: ClosedLoopConfig = field(default_factory=ClosedLoopConfig)
+    agreement: AgreementConfig = field(default_factory=AgreementConfig)
 
     def __post_init__(self) -> None:
         """Check the numbers. Raises ValueError naming field, value and what is accepted."""
@@ -88,10 +115,16 @@ class EvalConfig:
             "control.likelihood_pairs": self.control.likelihood_pairs,
             "stability.rollouts": self.stability.rollouts,
             "stability.steps": self.stability.steps,
+            "closed_loop.seeds": self.closed_loop.seeds,
+            "agreement.seeds": self.agreement.seeds,
         }
         for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"{name}={value}; accepted: at least 1")
+        if self.closed_loop.env not in ("dream", "truth"):
+            raise ValueError(f"closed_loop.env={self.closed_loop.env!r}; accepted: dream, truth")
+        if not self.closed_loop.policies:
+            raise ValueError("closed_loop.policies is empty; give at least one policy")
         horizons = self.open_loop.horizons
         if not horizons or min(horizons) < 1 or list(horizons) != sorted(set(horizons)):
             raise ValueError(f"open_loop.horizons={horizons}; accepted: rising, from 1 step on")

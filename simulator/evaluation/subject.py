@@ -31,7 +31,12 @@ class Subject:
     config: EvalConfig
     folder: Path
     checkpoint: Checkpoint
-    drives: Drives
+    given: Drives | None = None  # instead of those of the cache
+
+    @cached_property
+    def drives(self) -> Drives:
+        """The held-out drives. Raises DataError: no frame cache, or none that fits the model."""
+        return held_out(self.config, self.checkpoint) if self.given is None else self.given
 
     @cached_property
     def meter(self) -> LoadedMeter:
@@ -64,6 +69,10 @@ class Subject:
         """The meter's states of the newer pictures, (B, S)."""
         return self.meter.meter.read(old, new)
 
+    def features(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the meter's network sees in pictures, (B, F), for comparing sets of them."""
+        return self.meter.meter.features(frames)
+
     def generators(self, rows: Rows) -> list[np.random.Generator]:
         """Noise that depends on the start and the seed alone, not on the batch it is in."""
         return [np.random.default_rng([self.config.seed, int(row)]) for row in rows]
@@ -85,15 +94,26 @@ class Subject:
         return out
 
 
-def open_subject(config: EvalConfig) -> Subject:
-    """Load everything an evaluation needs.
+def open_subject(config: EvalConfig, drives: bool = True) -> Subject:
+    """Load what an evaluation needs; without `drives`, no frame cache is asked for.
 
     Raises:
         CheckpointError: no usable checkpoint.
         DataError: no frame cache, or none with held-out drives; says which commands build it.
     """
     folder = folder_of(config.model)
-    checkpoint = load(folder)
+    subject = Subject(config, folder, load(folder))
+    if drives:
+        subject.drives  # noqa: B018  (what is missing is said before anything is measured)
+    return subject
+
+
+def held_out(config: EvalConfig, checkpoint: Checkpoint) -> Drives:
+    """The held-out drives of the configured cache.
+
+    Raises:
+        DataError: no frame cache, none with held-out drives, or frames of another shape.
+    """
     if not (Path(config.cache) / "index.json").is_file():
         name = Path(config.cache).name
         raise DataError(
@@ -107,7 +127,7 @@ def open_subject(config: EvalConfig) -> Subject:
         raise DataError(
             f"{config.cache} holds frames {drives.frame_shape}; the model's are {wanted}"
         )
-    return Subject(config, folder, checkpoint, drives)
+    return drives
 
 
 def folder_of(name: str) -> Path:

@@ -27,6 +27,8 @@ TINY = (
     "control.drift_steps=2", "control.likelihood_pairs=4",
     "stability.rollouts=2", "stability.truth_rollouts=0", "stability.steps=3",
     "stability.columns_s=[0.1,0.3]",
+    "closed_loop.scenarios=[calm_cruise]", "closed_loop.steps=2", "workers=1",
+    "agreement.scenarios=[calm_cruise]", "agreement.steps=2", "agreement.policies=[lane_keeper,random]",
 )  # fmt: skip
 
 
@@ -85,7 +87,9 @@ def test_everything_ends_in_one_report(place):
     report = evaluate(place, "all", "out")
     assert report["schema"] == "dreamlane.report"
     sections = report["sections"]
-    assert set(sections) == {"meter", "reconstruction", "open_loop", "control", "stability"}
+    assert set(sections) == {
+        "meter", "reconstruction", "open_loop", "control", "stability", "closed_loop", "agreement"
+    }  # fmt: skip
     assert set(sections["reconstruction"]["figures"]) == {"all", "day", "night"}
     assert sections["stability"]["figures"]["dream"]["rollouts"] == 2
     assert report["conditions"]["checkpoint"]
