@@ -166,6 +166,7 @@ class Scenario:
             ("traffic.cars", self.traffic.cars, 0),
             ("start", self.start, StartSpec()),
             ("route", self.route, "ahead"),
+            ("success", self.success, SuccessSpec()),
             ("critical", self.critical, None),
         ):
             if given != accepted:

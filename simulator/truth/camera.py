@@ -116,7 +116,8 @@ class Camera:
     @property
     def device(self) -> str:
         """What draws, in the driver's words."""
-        return str(self._context.info["GL_RENDERER"])
+        with self._context:  # GL answers for the current context only
+            return str(self._context.info["GL_RENDERER"])
 
     def load(self, scene: Scene) -> None:
         """Take over a scene for the renders that follow; the previous one is released."""
@@ -290,5 +291,7 @@ def _check_view(view: View) -> None:
             f"actors' pose, body, colour, braking have shapes {shapes}: "
             "need (N, 3), (N,), (N, 3), (N,)"
         )
+    if actors.size_m is not None and actors.size_m.shape != (count, 3):
+        raise ValueError(f"actors' size has shape {actors.size_m.shape}: need (N, 3) or None")
     if count and not (actors.body.min() >= 0 and actors.body.max() < len(Body)):
         raise ValueError(f"actors' bodies {np.unique(actors.body)}: use {list(map(int, Body))}")

@@ -55,6 +55,8 @@ class Layout:
     parking: list[CurveLane] = field(default_factory=list)  # those of them where cars are parked
     crossings: list[Crossing] = field(default_factory=list)
     overlapping: dict[LaneIndex, tuple[LaneIndex, ...]] = field(default_factory=dict)
+    sources: dict[int, LaneIndex] = field(default_factory=dict)  # lanelets, on recorded roads
+    runout_m: float = 30.0  # this far before its last lane ends, a route is completed
 
     def add(self, start: str, end: str, *lanes: CurveLane) -> None:
         """Add the lanes of one edge, from the leftmost to the rightmost."""
@@ -63,10 +65,13 @@ class Layout:
             self.lanes[start, end, len(self.network.graph[start][end]) - 1] = lane
 
     def finish(self) -> None:
-        """Link lanes whose ends meet, and spread the advised speeds backwards along the links."""
+        """Link lanes whose ends meet (unless somebody linked them already), and spread the advised
+        speeds backwards along the links."""
         for number, lane in enumerate(self.lanes.values()):
             lane.number = number
         for index, lane in self.lanes.items():
+            if index in self.successors:
+                continue
             end_x, end_y, _ = lane.curve.pose(-1)
             self.successors[index] = tuple(
                 other
@@ -105,6 +110,19 @@ class Layout:
                 if math.hypot(x - other_x, y - other_y) < 1.0:
                     return True
         return False
+
+    def lane_at(self, x_m: float, y_m: float, heading_rad: float) -> LaneIndex | None:
+        """The lane on which a vehicle stands, the best aligned one where lanes cross."""
+        best, least = None, math.inf
+        for index, lane in self.lanes.items():
+            if not lane.is_near(x_m, y_m) or lane.outside_m((x_m, y_m)) > 1.0:
+                continue
+            station, offset = lane.local_coordinates((x_m, y_m))
+            turned = abs(math.remainder(lane.heading_at(station) - heading_rad, math.tau))
+            misfit = abs(offset) + 5.0 * turned
+            if turned < 1.0 and misfit < least:
+                best, least = index, misfit
+        return best
 
     def strips(self) -> tuple[LaneStrip, ...]:
         """Every surface for the camera."""

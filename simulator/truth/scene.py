@@ -60,9 +60,10 @@ class LaneStrip:
 
     points_xy_m: Floats  # (N, 2), centre line in the direction of travel, 1-4 m apart
     heading_rad: Floats  # (N,)
-    width_m: float
+    width_m: float | Floats  # one for all points, or (N,)
     left_line: Line
     right_line: Line
+    bare: bool = False  # asphalt only: no wheel tracks, no gravel beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Actors:
     body: NDArray[np.int64]  # (N,): Body
     colour_rgb: Floats  # (N, 3) in 0..1
     braking: NDArray[np.bool_]  # (N,)
+    size_m: Floats | None = None  # (N, 3): length, width, height; None: as `BODY_SIZE_M` has them
 
 
 @dataclass(frozen=True, slots=True)

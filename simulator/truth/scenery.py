@@ -38,6 +38,7 @@ LOOKS = {
     "exit": _HIGHWAY,
     "roundabout": Look(180, 16, 9.0, posts_every_m=33.0),
     "junction": Look(150, 28, 8.0, house_height_m=(3.5, 10.0)),
+    "commonroad": Look(150, 20, 10.0, house_height_m=(4.0, 12.0)),
     "town": Look(220, 190, 3.0, (5.0, 14.0), tree_from_m=3.5, tree_scatter_m=8.0),
 }
 
@@ -80,7 +81,7 @@ def scenery(layout: Layout, kind: str, rng: np.random.Generator) -> Scenery:
     look = LOOKS[kind]
     lanes = list(layout.lanes.values())
     surface = _Surface([*lanes, *layout.surfaces])
-    verges = layout.surfaces or lanes  # the outermost
+    verges = layout.parking or lanes  # the outermost
     road_km = sum(lane.length for index, lane in layout.lanes.items() if index[2] == 0) / 1000.0
     houses = _houses(verges, surface, int(look.houses_per_km * road_km), look, rng)
     trees = _trees(verges, surface, houses, int(look.trees_per_km * road_km), look, rng)

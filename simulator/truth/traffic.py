@@ -13,7 +13,7 @@ import numpy as np
 from highway_env.road.road import Road
 from numpy.typing import NDArray
 
-from simulator.ego import DT_S
+from simulator.ego import DT_S, LEAD_RANGE_M
 from simulator.truth.lane import Floats
 from simulator.truth.layout import LaneIndex, Layout
 from simulator.truth.scene import Body
@@ -122,6 +122,29 @@ class TrafficRoad(Road):  # type: ignore[misc]
             index = self.next_lane(vehicle, index)
         other_m, _ = vehicle.lane.local_coordinates(other.position)
         return float(other_m - station)
+
+    def lead_distance_m(self) -> float:
+        """Gap to whoever reaches into the ego's lane ahead, following its route; at most `LEAD_RANGE_M`."""
+        car = self.ego
+        station, _ = car.lane.local_coordinates(car.position)
+        nearest, run_m = LEAD_RANGE_M, -station
+        index: LaneIndex | None = car.lane_index
+        near: list[Any] = [
+            d for d in self.drivers if np.hypot(*(d.position - car.position)) < 100.0
+        ]
+        visited = 0
+        while index is not None and run_m < LEAD_RANGE_M and visited < 8:
+            lane = self.layout.lanes[index]
+            for driver in near:
+                other_m, offset = lane.local_coordinates(driver.position)
+                reach = lane.width / 2 - 0.4 + driver.WIDTH / 2
+                ahead = run_m + other_m
+                if abs(offset) < reach and ahead > 0.0 and -2.0 < other_m < lane.length + 2.0:
+                    gap = ahead - 0.5 * (car.LENGTH + driver.LENGTH)
+                    nearest = min(nearest, max(gap, 0.0))
+            run_m += lane.length
+            index, visited = self.next_lane(car, index), visited + 1
+        return float(nearest)
 
     def act(self) -> None:
         """Everybody but the ego decides."""

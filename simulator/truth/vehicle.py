@@ -46,8 +46,8 @@ class Hindrance(NamedTuple):
 _STATIC = ("road", "lane", "log", "history")
 
 
-class _Moving:
-    """What the two kinds share: attributes (for the type checker), outline, snapshots."""
+class Moving:
+    """What all kinds share: attributes (for the type checker), outline, snapshots."""
 
     road: TrafficRoad
     lane: CurveLane
@@ -84,7 +84,7 @@ class _Moving:
         return vehicle
 
 
-class Ego(_Moving, Vehicle):  # type: ignore[misc]
+class Ego(Moving, Vehicle):  # type: ignore[misc]
     """The car one drives: steering with a rate limit, power that falls with speed, limited grip."""
 
     def __init__(
@@ -148,7 +148,7 @@ class Ego(_Moving, Vehicle):  # type: ignore[misc]
         )
 
 
-class Driver(_Moving, IDMVehicle):  # type: ignore[misc]
+class Driver(Moving, IDMVehicle):  # type: ignore[misc]
     """One of the others. Its temper is drawn once from the road's generator."""
 
     is_scripted = False

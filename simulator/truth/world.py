@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.schema import Scenario, ScenarioError
-from simulator.ego import DT_S, LEAD_RANGE_M, EgoState
+from scenarios.schema import RECORDED, Scenario, ScenarioError
+from simulator.ego import DT_S, EgoState
 from simulator.truth import road as roads
 from simulator.truth import scenery
 from simulator.truth.collision import overlap
@@ -25,7 +25,10 @@ from simulator.truth.layout import LaneIndex
 from simulator.truth.parking import park
 from simulator.truth.scene import Actors, Scene, View
 from simulator.truth.traffic import Spawner, TrafficRoad
-from simulator.truth.vehicle import Driver, Ego
+from simulator.truth.vehicle import Ego
+
+if TYPE_CHECKING:
+    from simulator.truth.replay import Replay
 
 OFFROAD_TOLERANCE_M = 0.3
 CURVATURE_AHEAD_M = 10.0
@@ -44,6 +47,14 @@ class WorldState:
     values: dict[str, Any]
 
 
+def _replay(scenario: Scenario) -> Replay | None:
+    if scenario.road.kind != RECORDED:
+        return None
+    from simulator.truth.replay import Replay  # brings an XML reader that no other road needs
+
+    return Replay(scenario)
+
+
 class World:
     """Ego, traffic and road. Equal scenario, seed and actions give an equal drive, bit by bit."""
 
@@ -52,7 +63,8 @@ class World:
         shape, looks, behaviour = (
             np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(3)
         )
-        self.layout = roads.build(scenario, shape)
+        self.replay = _replay(scenario)
+        self.layout = self.replay.layout() if self.replay else roads.build(scenario, shape)
         self.scene = Scene(
             lanes=self.layout.strips(),
             hills=scenery.hills(looks, scenario.road.hills_m),
@@ -69,12 +81,16 @@ class World:
         # the event's actors need room between them and the ego
         self.spawner.populate(clear_ahead_m=CLEAR_AHEAD_M if scenario.critical else 0.0)
         self.tick = 0
+        if self.replay:
+            self.replay.place(self.road, 0.0)
         self._progress_m = 0.0
         self._pitch_rad = 0.0
-        self._collision = False
+        self._collision = self._arrived = False
         self._finish_instant()
 
     def _place_ego(self) -> Ego:
+        if self.replay:
+            return self.replay.ego(self.road)
         start = self.scenario.start
         index = (*self.layout.route[0], start.lane)
         if index not in self.layout.lanes:
@@ -119,17 +135,21 @@ class World:
 
     @property
     def done_route(self) -> bool:
-        """Whether the road ends here."""
+        """Whether the road ends here, or a recorded drive's goal is reached."""
+        if self._arrived:
+            return True
         if self.layout.successors[self._car.lane_index]:
             return False
         station, _ = self._car.lane.local_coordinates(self._car.position)
-        return bool(station > self._car.lane.length - 30.0)
+        return bool(station > self._car.lane.length - self.layout.runout_m)
 
     @property
     def success(self) -> bool | None:
         """Whether the scenario was passed; None while that is open."""
         if self._ego_state.collision or self._ego_state.offroad:
             return False
+        if self.replay:
+            return self._arrived or (False if self.replay.lapsed(self.time_s) else None)
         if self.time_s < self.scenario.duration_s - 1e-9 and not self.done_route:
             return None
         return self._progress_m >= self.scenario.success.min_progress_m
@@ -142,6 +162,7 @@ class World:
             body=np.array([d.body for d in drivers], dtype=np.int64),
             colour_rgb=np.array([d.colour_rgb for d in drivers]).reshape(-1, 3),
             braking=np.array([d.braking for d in drivers], dtype=np.bool_),
+            size_m=self.replay.sizes_m(self.road) if self.replay else None,
         )
         x, y = self._car.position.tolist()
         if len(self.parked.pose):
@@ -164,11 +185,16 @@ class World:
         self.road.act()
         self.road.step(DT_S)
         self._find_lane(before)
-        self.spawner.tick()
+        if self.replay:
+            self.replay.place(self.road, self.time_s + DT_S)
+        else:
+            self.spawner.tick()
         self._find_collision()
         target = PITCH_RAD_PER_MPS2 * self._car.acceleration_mps2
         self._pitch_rad += PITCH_SHARE * (target - self._pitch_rad)
         self.tick += 1
+        if self.replay and not self._collision:
+            self._arrived = self._arrived or self.replay.reached(self.time_s, self._car)
         self._finish_instant()
 
     def _find_lane(self, before: NDArray[np.float64]) -> None:
@@ -222,29 +248,6 @@ class World:
         near = (lane for lane in surfaces if lane.is_near(x, y))
         return not any(lane.outside_m((x, y)) <= OFFROAD_TOLERANCE_M for lane in near)
 
-    def _lead_distance_m(self) -> float:
-        """Gap to whoever reaches into the ego's lane ahead, following its route."""
-        car = self._car
-        station, _ = car.lane.local_coordinates(car.position)
-        nearest, run_m = LEAD_RANGE_M, -station
-        index: LaneIndex | None = car.lane_index
-        near: list[Driver] = [
-            d for d in self.road.drivers if np.hypot(*(d.position - car.position)) < 100.0
-        ]
-        visited = 0
-        while index is not None and run_m < LEAD_RANGE_M and visited < 8:
-            lane = self.layout.lanes[index]
-            for driver in near:
-                other_m, offset = lane.local_coordinates(driver.position)
-                reach = lane.width / 2 - 0.4 + driver.WIDTH / 2
-                ahead = run_m + other_m
-                if abs(offset) < reach and ahead > 0.0 and -2.0 < other_m < lane.length + 2.0:
-                    gap = ahead - 0.5 * (car.LENGTH + driver.LENGTH)
-                    nearest = min(nearest, max(gap, 0.0))
-            run_m += lane.length
-            index, visited = self.road.next_lane(car, index), visited + 1
-        return float(nearest)
-
     def _finish_instant(self) -> None:
         car = self._car
         self.road.enter_all()
@@ -255,7 +258,7 @@ class World:
             lane_offset_m=offset,
             heading_error_rad=math.remainder(car.heading - car.lane.heading_at(station), math.tau),
             curvature_1pm=car.lane.curvature_at(station + CURVATURE_AHEAD_M),
-            lead_distance_m=self._lead_distance_m(),
+            lead_distance_m=self.road.lead_distance_m(),
             progress_m=self._progress_m,
             collision=self._collision,
             offroad=self._is_offroad(),
@@ -273,6 +276,7 @@ class World:
             "progress_m": self._progress_m,
             "pitch_rad": self._pitch_rad,
             "collision": self._collision,
+            "arrived": self._arrived,
         }
         return WorldState(self.scenario, self.seed, copy.deepcopy(values))
 
@@ -291,4 +295,5 @@ class World:
         self.road.np_random.bit_generator.state = values["rng"]
         self.tick, self._progress_m = values["tick"], values["progress_m"]
         self._pitch_rad, self._collision = values["pitch_rad"], values["collision"]
+        self._arrived = values["arrived"]
         self._finish_instant()

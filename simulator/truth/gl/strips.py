@@ -22,6 +22,8 @@ SHOULDER_M = 2.2
 TRACK_OFFSET_M, TRACK_HALF_WIDTH_M = 0.85, 0.42
 """Where wheels darken the lane."""
 
+_Offset = float | NDArray[np.float64]
+
 _INTERIOR = (Line.DASHED, Line.DOUBLE, Line.DASHED_YELLOW)
 """Lines that have asphalt on both sides: no shoulder there."""
 
@@ -82,8 +84,13 @@ def _left(lane: LaneStrip) -> NDArray[np.float64]:
     return np.stack([-np.sin(lane.heading_rad), np.cos(lane.heading_rad)], axis=1)
 
 
+def _half_width(lane: LaneStrip) -> NDArray[np.float64]:
+    """(N, 1), or (1, 1) where the width is the same everywhere."""
+    return np.reshape(np.asarray(lane.width_m, float), (-1, 1)) / 2
+
+
 def _ribbon(
-    lane: LaneStrip, offsets_m: tuple[float, float], across: tuple[float, float]
+    lane: LaneStrip, offsets_m: tuple[_Offset, _Offset], across: tuple[float, float]
 ) -> NDArray[np.float64]:
     """(N, 2, 3): x, y and an across coordinate at two offsets to the left of the centre line."""
     sides = [
@@ -97,7 +104,7 @@ def _ribbon(
 
 def asphalt(lanes: tuple[LaneStrip, ...]) -> StripMesh:
     """Surface of all lanes. Fields: x, y, unused across coordinate."""
-    reach = [lane.width_m / 2 + ASPHALT_MARGIN_M for lane in lanes]
+    reach = [_half_width(lane) + ASPHALT_MARGIN_M for lane in lanes]
     return join(
         [_ribbon(lane, (r, -r), (1.0, -1.0)) for lane, r in zip(lanes, reach, strict=True)], 3
     )
@@ -107,7 +114,9 @@ def shoulders(lanes: tuple[LaneStrip, ...]) -> StripMesh:
     """Gravel beside outer edges. Fields: x, y, metres beyond the asphalt."""
     ribbons = []
     for lane in lanes:
-        inner = lane.width_m / 2 + ASPHALT_MARGIN_M - 0.1
+        if lane.bare:
+            continue
+        inner = _half_width(lane) + ASPHALT_MARGIN_M - 0.1
         outer = inner + SHOULDER_M
         for side, line in ((1.0, lane.left_line), (-1.0, lane.right_line)):
             if line in _INTERIOR:
@@ -140,7 +149,8 @@ def _uncovered(
         ahead = np.stack([np.cos(heading), np.sin(heading)], axis=1)[nearest]
         along = np.abs((offset * ahead).sum(axis=2))
         aside = np.abs(offset[..., 1] * ahead[..., 0] - offset[..., 0] * ahead[..., 1])
-        hidden |= (along < 4.0) & (aside < other.width_m / 2 + ASPHALT_MARGIN_M)
+        half = np.broadcast_to(_half_width(other)[:, 0], len(near))[near][nearest]
+        hidden |= (along < 4.0) & (aside < half + ASPHALT_MARGIN_M)
     kept = np.flatnonzero((~hidden).any(axis=1))
     return [stretches[index] for index in kept]
 
@@ -149,6 +159,8 @@ def wheel_tracks(lanes: tuple[LaneStrip, ...]) -> StripMesh:
     """Fields: x, y, -1..1 across one track."""
     ribbons = []
     for lane in lanes:
+        if lane.bare:
+            continue
         for side in (1.0, -1.0):
             centre = side * TRACK_OFFSET_M
             edges = (centre - TRACK_HALF_WIDTH_M, centre + TRACK_HALF_WIDTH_M)
@@ -169,7 +181,7 @@ def lines(lanes: tuple[LaneStrip, ...]) -> StripMesh:
         for side, line in ((1.0, lane.left_line), (-1.0, lane.right_line)):
             if line == Line.NONE:
                 continue
-            middle = lane.points_xy_m + side * lane.width_m / 2 * left
+            middle = lane.points_xy_m + side * _half_width(lane) * left
             style = np.full(len(arc), float(line))
             ribbons.append(
                 np.stack(

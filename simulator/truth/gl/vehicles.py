@@ -16,14 +16,14 @@ FAR_MESH_FROM_M = 45.0
 
 _BODY_VERTEX = """
 in vec3 corner; in vec3 face; in vec3 base; in float material;
-in vec4 pose; in vec4 finish;  // pose: x, y, z, yaw; finish: rgb, braking
+in vec4 pose; in vec4 finish; in vec3 scale;  // pose: x, y, z, yaw; finish: rgb, braking
 out vec3 shade;
 void main() {
     float c = cos(pose.w), s = sin(pose.w);
     mat2 turn = mat2(c, s, -s, c);
     vec3 tilt = ground_normal(pose.xy);
-    vec2 xy = turn * corner.xy;
-    vec3 p = vec3(pose.xy + xy, pose.z + corner.z - dot(tilt.xy, xy) / tilt.z);
+    vec2 xy = turn * (corner.xy * scale.xy);
+    vec3 p = vec3(pose.xy + xy, pose.z + corner.z * scale.z - dot(tilt.xy, xy) / tilt.z);
     vec3 n = vec3(turn * face.xy, face.z), ray = normalize(p - eye.xyz);
     bool painted = material > 0.5 && material < 1.5, glass = material > 1.5 && material < 2.5;
     vec3 colour = painted ? base * finish.rgb : base;
@@ -109,7 +109,7 @@ class Vehicles:
                 gpu,
                 (_BODY_VERTEX, _BODY),
                 (mesh.vertices, "3f 3f 3f 1f", *names),
-                ("4f 4f", "pose", "finish"),
+                ("4f 4f 3f", "pose", "finish", "scale"),
                 PixelClass.VEHICLE,
                 moderngl.TRIANGLES,
                 mesh.far_index if far else mesh.near_index,
@@ -135,13 +135,15 @@ class Vehicles:
         pose, body, braking = actors.pose[chosen], actors.body[chosen], actors.braking[chosen]
         ground = hills.height_m(pose[:, 0], pose[:, 1])
         placed = np.column_stack([pose[:, :2], ground, pose[:, 2]])
-        rows = np.column_stack([placed, actors.colour_rgb[chosen], braking])
+        usual = np.array([BODY_SIZE_M[kind] for kind in Body])[body]
+        size = usual if actors.size_m is None else actors.size_m[chosen]
+        scale = size / usual
+        rows = np.column_stack([placed, actors.colour_rgb[chosen], braking, scale])
         for (kind, far), instances in self._bodies.items():
             instances.put(rows[(body == kind) & ((ahead > FAR_MESH_FROM_M) == far)])
-        half = np.array([BODY_SIZE_M[kind][:2] for kind in Body]) / 2 + 0.45
         strength = np.full(len(body), 0.35 if night else 0.72)
-        self._shadows.put(np.column_stack([placed, half[body], strength]))
-        self._glow.put(_glow_rows(frame, placed, body, braking, night))
+        self._shadows.put(np.column_stack([placed, size[:, :2] / 2 + 0.45, strength]))
+        self._glow.put(_glow_rows(frame, placed, body, scale, braking, night))
 
     def draw(self, variant: Variant) -> None:
         """Draw the bodies; the caller may cull back faces."""
@@ -163,11 +165,12 @@ class Vehicles:
 
 
 def _glow_rows(
-    frame: Frame, placed: Floats, body: NDArray[np.int64], braking: NDArray[np.bool_], night: bool
-) -> Floats:
+    frame: Frame, placed: Floats, body: NDArray[np.int64], scale: Floats,
+    braking: NDArray[np.bool_], night: bool,
+) -> Floats:  # fmt: skip
     """(lamps, 7): place, radius and colour of each lamp that shines towards the camera."""
     rows: list[list[float]] = []
-    for (x, y, z, yaw), kind, brakes in zip(placed, body, braking, strict=True):
+    for (x, y, z, yaw), kind, stretch, brakes in zip(placed, body, scale, braking, strict=True):
         if not (brakes or night):
             continue
         cos_yaw, sin_yaw = np.cos(yaw), np.sin(yaw)
@@ -183,6 +186,7 @@ def _glow_rows(
             least_m, growth = 0.6, 0.009
         else:
             continue
+        along, spacing, rise = np.array((along, spacing, rise)) * stretch
         # Never much smaller than a pixel, so that a far brake light still tells.
         radius_m = max(least_m, growth * range_m)
         colour = [abs(towards) / range_m * channel for channel in tint]
