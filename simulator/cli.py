@@ -31,9 +31,12 @@ class Verb:
 VERBS = (
     Verb("demo", "simulator.demo:demo", "Drive a dream for 300 frames; write a video.", "Drive"),
     Verb("play", "simulator.viewer.app:play", "Drive with the keyboard in a window.", "Drive"),
+    Verb("replay", "simulator.replay.cli:replay", "Show, verify, branch a recording.", "Drive"),
     Verb("scenarios", "simulator.scenario_cli:app", "List, show, check what is driven.", "Drive"),
     Verb("collect", "simulator.recording.collect_cli:collect", "Record drives.", "Learn"),
-    Verb("import", "simulator.recording.import_cli:app", "Import recorded real drives.", "Learn"),
+    Verb(
+        "import", "simulator.recording.import_cli:app", "Import recorded drives, traffic.", "Learn"
+    ),
     Verb("train", "simulator.train_cli:app", "Train a tokenizer or a world model.", "Learn"),
     Verb("eval", "simulator.evaluation.cli:app", "Judge a world model.", "Judge"),
     Verb("compare", "simulator.evaluation.compare:compare", "Pair two reports.", "Judge"),

@@ -99,6 +99,11 @@ class TruthEnv(gymnasium.Env[Any, Any]):
             "scenario_digest": text_hash(repr(self._scenario)),
         }
 
+    def pose(self) -> NDArray[np.float64]:
+        """Where the car is: (3,) x, y [m] and heading [rad], counter-clockwise from x."""
+        view = self._entered().view()
+        return np.array([view.x_m, view.y_m, view.yaw_rad])
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:

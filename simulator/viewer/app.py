@@ -279,3 +279,5 @@ def play(
     finally:
         viewer.close()
     print(farewell(viewer.session.totals, viewer.session.description.get("world", env)))
+    if record is not None:
+        print(f"Recorded below {record}: `dreamlane replay RECORDING` shows one.")
