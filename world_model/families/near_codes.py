@@ -34,7 +34,7 @@ class NearCodes(nn.Module):
     def values(self, x_BND: Tensor) -> Tensor:
         """What each position says of each of its tokens: (B, N, cells, 2 C + 1)."""
         out: Tensor = self.read(x_BND)
-        return out.unflatten(-1, (self.cells, 2 * self.channels + 1))
+        return out.view(*out.shape[:-1], self.cells, 2 * self.channels + 1)
 
     def forward(self, said_BLR: Tensor, rest_BLC: Tensor, codes_VC: Tensor) -> Tensor:
         """Logits (B, L, V), float32.
@@ -46,8 +46,8 @@ class NearCodes(nn.Module):
         """
         # in bfloat16 the differences between near codes would drown
         with torch.autocast(said_BLR.device.type, enabled=False):
-            gate, change, precision = said_BLR.float().split(
-                [self.channels, self.channels, 1], dim=-1
+            gate, change, precision = torch.split(
+                said_BLR.float(), [self.channels, self.channels, 1], -1
             )
             spread = codes_VC.square().mean()
             unit = spread.sqrt().clamp_min(1e-6)
@@ -55,4 +55,5 @@ class NearCodes(nn.Module):
             expected = (1 + gate) * rest_BLC / unit + change
             near = expected @ codes.t() - 0.5 * codes.square().sum(1)
             # a mean over channels: the sum's gradient would drown all others in the clipped norm
-            return precision * near / self.channels
+            logits: Tensor = precision * near / self.channels
+            return logits

@@ -47,8 +47,8 @@ class PastPyramid(nn.Module):
         steps = [(half[0] // rows, half[1] // columns) for rows, columns in grids]
         self.reads = nn.ModuleList(nn.Conv2d(TRUNK, width, step, stride=step) for step in steps)
         for layer in (self.film, *self.reads):  # at first the past says nothing this way
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, motion_BChw: Tensor, condition_BD: Tensor) -> list[Tensor]:
         """(B, 2 C, h, w) -> K tensors (B, N_k, D)."""

@@ -139,9 +139,10 @@ class Var(nn.Module):
     ) -> Tensor:
         """(B, N_k, D) features to (B, L_k, V) logits in raster order of the token map."""
         x, near = self.norm(x_BND), self.near[k]
+        assert isinstance(near, NearCodes)
         said = near.values(x)
         free = self.logits_fine(x) if self.grouped[k] else self.logits_coarse(x)
-        free = free.unflatten(-1, (-1, self.quantizer_config.vocabulary))
+        free = free.view(*said.shape[:-1], self.quantizer_config.vocabulary)
         if self.grouped[k]:
             said, free = self.raster(said), self.raster(free)
         else:
@@ -153,7 +154,7 @@ class Var(nn.Module):
     def raster(self, y_BNmR: Tensor) -> Tensor:
         """What 2x2 cells say of their tokens, (B, L / 4, 4, R), in raster order: (B, L, R)."""
         h, w = self.full_size
-        y = y_BNmR.unflatten(2, (GROUP, GROUP)).unflatten(1, (h // GROUP, w // GROUP))
+        y = y_BNmR.view(-1, h // GROUP, w // GROUP, GROUP, GROUP, y_BNmR.shape[-1])
         return y.transpose(2, 3).flatten(1, 4)
 
     # -- training: all scales at once --------------------------------------------------------
