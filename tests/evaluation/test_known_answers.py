@@ -37,6 +37,11 @@ def test_the_replayed_truth_is_perfect_and_beats_the_last_frame():
     assert section.figures["beats_floor_at"]["psnr_db"] == [1, 5, 20]
     assert section.figures["clearly_beats_floor_at"]["heads"] == [1, 5, 20]
     assert section.figures["trust_horizon"] == 20
+    assert section.figures["trusted_by"] == "state_vs_meter"
+    assert all(verdict.trusted for verdict in section.verdicts)
+    for row in section.figures["set_distances"]:
+        if row["source"] == "dream":
+            assert row["over_floor"]["value"] == 0.0
 
 
 def test_a_frozen_dream_equals_the_copied_last_frame():
@@ -45,6 +50,31 @@ def test_a_frozen_dream_equals_the_copied_last_frame():
     for row in section.figures["advantage_over_floor"]:  # but for the rounding of what is painted
         assert row["value"] == pytest.approx(0.0, abs=1e-3)
     assert section.figures["trust_horizon"] == 0
+    assert not section.verdicts[0].trusted
+
+
+def test_place_is_read_from_the_newest_frame_and_motion_has_two_floors():
+    section = open_loop(painted.subject("obeys"))
+    for metric in ("state_error", "motion_error"):
+        dream, floor = (means(section, s, metric) for s in ("dream", "hold_reading"))
+        assert max(dream.values()) < 1e-3 < floor[20]
+    still = painted.subject("obeys")
+    vars(still)["read"] = lambda old, new: painted.read_motion_as_a_meter_would(old, new)
+    means_of = open_loop(still)
+    standing = means(means_of, "copy_last", "mae_speed_mps")
+    held = means(means_of, "hold_reading", "mae_speed_mps")
+    assert standing[1] > 4.0 > held[1]  # a frozen picture stands still: all of the speed is missing
+    assert means(means_of, "copy_last", "state_error") == means(
+        means_of, "hold_reading", "state_error"
+    )
+
+
+def test_metrics_without_weights_say_what_they_need(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    section = open_loop(painted.subject("frozen"))
+    assert set(section.figures["skipped"]) == {"lpips", "kid"}
+    rows = [row for table in section.tables for row in table.rows if row[0] == "lpips"]
+    assert "needs alexnet" in rows[0][1]
 
 
 def test_the_meter_s_own_error_is_reported():

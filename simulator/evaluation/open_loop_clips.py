@@ -1,0 +1,112 @@
+"""Values of every clip of the open loop, their means, and what has to beat what.
+
+Shapes: N clips, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.evaluation.feature_distance import across_drives, frechet_distance, kernel_distance
+from simulator.evaluation.intervals import Interval, mean_interval
+
+DRAWN = ("dream", "copy_last", "tokenizer")
+READ = ("dream", "copy_last", "hold_reading", "tokenizer", "truth")
+SAID = ("heads", "hold_state")
+PICTURES = ("psnr_db", "psnr_at_detail_db", "ssim", "sharpness_ratio")
+SETS = {
+    "frame_frechet": ("features", frechet_distance),
+    "frame_kernel": ("features", kernel_distance),
+    "kid": ("inception", kernel_distance),
+}
+"""Distances between sets of pictures: whose features, and which distance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of a source with its floor in one metric."""
+
+    source: str
+    floor: str
+    metric: str
+    higher_is_better: bool = False
+
+
+COMPARISONS = {
+    "psnr_db": Comparison("dream", "copy_last", "psnr_db", True),
+    "psnr_at_detail_db": Comparison("dream", "copy_last", "psnr_at_detail_db", True),
+    "ssim": Comparison("dream", "copy_last", "ssim", True),
+    "lpips": Comparison("dream", "copy_last", "lpips"),
+    "state_error": Comparison("dream", "copy_last", "state_error"),
+    "state_vs_meter": Comparison("dream", "copy_last", "state_vs_meter"),
+    "yaw_rate": Comparison("dream", "copy_last", "mae_yaw_rate_radps"),
+    "yaw_rate_held": Comparison("dream", "hold_reading", "mae_yaw_rate_radps"),
+    "speed": Comparison("dream", "copy_last", "mae_speed_mps"),
+    "speed_held": Comparison("dream", "hold_reading", "mae_speed_mps"),
+    "heads": Comparison("heads", "hold_state", "all_error"),
+}
+"""What is expected to beat what. The heads' floor is the start's true state, held for ever."""
+
+Key = tuple[str, str, int]  # source, metric, horizon
+ByHorizon = dict[int, Interval]
+
+
+@dataclass
+class Clips:
+    """Values of every clip by source, metric and horizon; features of pictures are (N, F)."""
+
+    rows_N: NDArray[np.int64]
+    drive_N: NDArray[np.int64]
+    horizons: tuple[int, ...]
+    values: dict[Key, list[NDArray[Any]]] = field(default_factory=dict)
+
+    def add(self, source: str, metric: str, horizon: int, values_N: NDArray[Any]) -> None:
+        """Append the values of a batch of clips."""
+        self.values.setdefault((source, metric, horizon), []).append(values_N)
+
+    def get(self, source: str, metric: str, horizon: int) -> NDArray[Any]:
+        """All values, (N,) or (N, F)."""
+        return np.concatenate(self.values[source, metric, horizon])
+
+    def has(self, metric: str) -> bool:
+        """Whether the metric was measured."""
+        return ("dream", metric, self.horizons[0]) in self.values
+
+    @cached_property
+    def means(self) -> dict[Key, Interval]:
+        """Mean and interval of every metric that has one value a clip."""
+        return {
+            key: mean_interval(self.get(*key), self.drive_N)
+            for key in self.values
+            if key[1] not in ("features", "inception")
+        }
+
+    def advantage(self, comparison: Comparison) -> ByHorizon:
+        """By how much a source is better than its floor, clip by clip; positive: better."""
+        gained = {}
+        for h in self.horizons:
+            shown, floor = (
+                self.get(source, comparison.metric, h)
+                for source in (comparison.source, comparison.floor)
+            )
+            better = shown - floor if comparison.higher_is_better else floor - shown
+            gained[h] = mean_interval(better, self.drive_N)
+        return gained
+
+
+def set_distances(clips: Clips) -> dict[Key, tuple[Interval, Interval]]:
+    """Distance of each source's pictures from the truth of other drives, and what exceeds the floor."""
+    return {
+        (name, source, h): across_drives(
+            clips.get(source, features, h), clips.get("truth", features, h), clips.drive_N, distance
+        )
+        for name, (features, distance) in SETS.items()
+        if clips.has(features)
+        for source in (*DRAWN, "truth")
+        for h in clips.horizons
+    }
