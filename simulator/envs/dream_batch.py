@@ -74,6 +74,7 @@ class DreamBatch:
         self.episodes: list[DreamEpisode | None] = [None] * size
         self.generators = [np.random.default_rng(0) for _ in range(size)]
         self.frames_BHWC = np.zeros((size, *engine.frame_shape), np.uint8)
+        self.tokens_BL = np.zeros((size, 0), np.int16)  # of the newest step
         self._hashes = [""] * size
         self._latents_BChw: np.ndarray | None = None
 
@@ -155,6 +156,7 @@ class DreamBatch:
         if out.frame_BHWC is not None:
             self.frames_BHWC = out.frame_BHWC
         self._latents_BChw = out.latent_BChw
+        self.tokens_BL = out.tokens_BL
         rewards = [0.0] * len(self.episodes)
         for slot, episode in enumerate(self.episodes):
             if slot not in idle and episode is not None:

@@ -10,7 +10,7 @@ class OpenLoopConfig:
     """Recorded starts under recorded actions."""
 
     starts: int = 64
-    horizons: tuple[int, ...] = (1, 5, 10, 20, 40)
+    horizons: tuple[int, ...] = (1, 5, 10, 20, 40, 80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,18 @@ class ControlConfig:
 
 @dataclass(frozen=True, slots=True)
 class StabilityConfig:
-    """The lane keeper at the wheel of an endless dream, and in the reference world."""
+    """A policy at the wheel of endless dreams, and in the reference world."""
 
-    rollouts: int = 24
+    policy: str = "lane_keeper"  # a shipped driver's name, or module:Class
+    rollouts: int = 12  # of each seed
+    seeds: int = 2
     truth_rollouts: int = 8
-    steps: int = 600
-    columns_s: tuple[float, ...] = (1.0, 10.0, 20.0, 30.0, 45.0, 60.0)
-    drift_limit: float = 0.25
+    steps: int = 6000
+    sample_every: int = 5  # steps between two looks at a drive
+    columns_s: tuple[float, ...] = (1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+    envelope_clips: int = 160  # of held-out drives, a second or two each
+    envelope_margin: float = 0.25  # by which the truth's range is widened, a share of it
+    least_drift_alarm: float = 0.02
     detail_range: tuple[float, float] = (0.2, 5.0)  # of the start's fine detail
     offset_limit_m: float = 2.0
     frozen_below: float = 0.3  # grey levels a step, while the heads say it moves
@@ -114,7 +119,10 @@ class EvalConfig:
             "control.drift_steps": self.control.drift_steps,
             "control.likelihood_pairs": self.control.likelihood_pairs,
             "stability.rollouts": self.stability.rollouts,
+            "stability.seeds": self.stability.seeds,
             "stability.steps": self.stability.steps,
+            "stability.sample_every": self.stability.sample_every,
+            "stability.envelope_clips": self.stability.envelope_clips,
             "closed_loop.seeds": self.closed_loop.seeds,
             "agreement.seeds": self.agreement.seeds,
         }

@@ -1,18 +1,20 @@
-"""A minute at the wheel: does the dream stay a road?
+"""Minutes at the wheel: does the dream stay a road?
 
-The lane keeper drives endless dreams from the shipped starts, by what the model's heads tell it. A dream
-fails when its pictures leave the truth's envelope (drift, fine detail, frozen while moving) or when the
-drive does (off the road, collision, or far from the lane as the meter sees it). The reference world is
-judged by the same rules where they apply: its failures are the rules' own false alarms.
+A policy drives endless dreams from the shipped starts, by what the model's heads tell it. A dream fails when
+its pictures leave the truth's envelope (image statistics, use of codes, likeness to true pictures as a
+network sees them, fine detail, frozen while moving) or when the drive does (off the road, collision, or far
+from the lane as the meter sees it). The reference world is judged by the same rules: its failures are the
+rules' own false alarms. Two seeds tell how much of a difference is noise, and the drift score is judged as an
+alarm.
 
-Shapes: N rollouts, T steps.
+Shapes: N rollouts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,71 +23,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.ego import DT_S
-from simulator.evaluation import metrics
-from simulator.evaluation.intervals import mean_interval
-from simulator.evaluation.report import Section, table
+from simulator.evaluation.envelope import Envelope, measure_envelope
+from simulator.evaluation.intervals import Interval, mean_interval
+from simulator.evaluation.report import Chart, Section, Series, Verdict, samples, table
 from simulator.evaluation.settings import StabilityConfig
-from simulator.evaluation.subject import Subject, padded_batches
-from world_model.engine.base import STATE_HEADS
+from simulator.evaluation.stability_rollouts import drive_dreams, drive_truth
+from simulator.evaluation.subject import Subject
+from simulator.evaluation.survival import (
+    DRIVE,
+    NEVER,
+    PICTURE,
+    SECOND,
+    AlarmRecord,
+    Drive,
+    alarm_record,
+    cause,
+    failures,
+)
+from world_model.training.data import evenly
 
-OFFSET = STATE_HEADS.index("lane_offset_m")
-PICTURE = ("drift", "detail", "frozen")
-DRIVE = ("offset", "offroad", "collision")
-SECOND = round(1 / DT_S)
-NEVER = 10**9
-
-
-@dataclass
-class Drive:
-    """What was seen on one rollout; lists have one entry a step."""
-
-    scenario: str
-    start_detail: float
-    drift: list[float] = field(default_factory=list)
-    detail: list[float] = field(default_factory=list)
-    change: list[float] = field(default_factory=list)
-    speed: list[float] = field(default_factory=list)
-    offset: list[float] = field(default_factory=list)  # as the meter sees it
-    end: tuple[int, str] | None = None  # step and reason of the event that ends an episode
-    over: int = NEVER  # steps after which a finite road was driven to its end
-    frames: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
-
-    def see(
-        self, old: NDArray[np.uint8], new: NDArray[np.uint8], drift: float, info: dict[str, Any],
-        offset_m: float,
-    ) -> None:  # fmt: skip
-        """Take in one step."""
-        self.drift.append(drift)
-        self.detail.append(float(metrics.fine_detail(new[None])[0]))
-        self.change.append(float(metrics.change(old[None], new[None])[0]))
-        self.speed.append(float(np.nan_to_num(info["speed_mps"], nan=np.inf)))
-        self.offset.append(offset_m)
-        reason = str(info["termination_reason"])
-        if self.end is None and reason in ("offroad", "collision"):
-            self.end = (len(self.drift), reason)
-
-
-def failures(drive: Drive, config: StabilityConfig) -> dict[str, int]:
-    """First step at which each rule was broken, `NEVER` if it was kept. Means over one second count."""
-
-    def mean(values: list[float]) -> NDArray[np.float64]:
-        smooth: NDArray[np.float64] = metrics.running_mean(np.array([values]), SECOND)[0]
-        return smooth
-
-    detail = mean(drive.detail) / max(drive.start_detail, 1e-6)
-    low, high = config.detail_range
-    moving = np.minimum(np.array(drive.speed), 100.0)
-    broken = {
-        "drift": mean(drive.drift) > config.drift_limit,
-        "detail": (detail < low) | (detail > high),
-        "frozen": (mean(drive.change) < config.frozen_below) & (mean(moving.tolist()) > 2.0),
-        "offset": np.abs(mean(drive.offset)) > config.offset_limit_m,
-    }
-    first = {k: int(np.argmax(b)) + 1 if b.any() else NEVER for k, b in broken.items()}
-    for reason in ("offroad", "collision"):
-        ended = drive.end is not None and drive.end[1] == reason
-        first[reason] = drive.end[0] if ended and drive.end is not None else NEVER
-    return {k: v if v <= drive.over else NEVER for k, v in first.items()}
+KINDS = {"picture": PICTURE, "drive": DRIVE, "both": PICTURE + DRIVE}
+POINTS = 60
+"""Of the survival curve's chart."""
 
 
 def stability(
@@ -93,166 +52,191 @@ def stability(
 ) -> Section:
     """Drive the dreams, then the reference world; write a contact sheet. `progress`: once a step."""
     config = subject.config.stability
-    dreams = drive_dreams(subject, progress)
-    truth = drive_truth(subject, [d.scenario for d in dreams], progress)
+    envelope = measure_envelope(subject)
+    dreams = drive_dreams(subject, envelope, folder, progress)
+    truth = drive_truth(subject, envelope, [d.scenario for d in dreams], progress)
     folder.mkdir(parents=True, exist_ok=True)
     sheet = "stability.png"
-    paint(folder / sheet, dreams, config)
-    figures: dict[str, Any] = {}
-    lines = []
-    for name, drives in (("dream", dreams), ("truth", truth)):
-        if not drives:
-            continue
-        firsts = [failures(drive, config) for drive in drives]
-        groups = np.array([drive.scenario for drive in drives])
-        curves: dict[str, Any] = {}
-        for kind, rules in (
-            ("picture", PICTURE), ("drive", DRIVE), ("both", PICTURE + DRIVE),
-        ):  # fmt: skip
-            ends = np.array([min(first[rule] for rule in rules) for first in firsts])
-            shares = [
-                mean_interval((ends > s * SECOND).astype(float), groups) for s in config.columns_s
-            ]
-            curves[kind] = [share.to_json() for share in shares]
-            lines.append(
-                (name, kind, *(f"{s.value:.0%} [{s.low:.0%}, {s.high:.0%}]" for s in shares))
-            )
-        causes = Counter(
-            min(first, key=lambda rule: first[rule])
-            for first in firsts
-            if min(first.values()) < NEVER
-        )
+    paint(folder / sheet, dreams, config, envelope)
+    return section(dreams, truth, config, envelope, (sheet,))
+
+
+def section(
+    dreams: list[Drive], truth: list[Drive], config: StabilityConfig, envelope: Envelope,
+    pictures: tuple[str, ...] = (),
+) -> Section:  # fmt: skip
+    """Survival of both worlds, the noise between seeds, and the alarm's record."""
+    worlds = {"dream": dreams} | ({"truth": truth} if truth else {})
+    moments = [s for s in config.columns_s if s <= config.steps * DT_S] or [config.steps * DT_S]
+    figures: dict[str, Any] = {"envelope": envelope.to_json(), "policy": config.policy}
+    lines, alarms, firsts = [], [], {}
+    survival: dict[tuple[str, str], list[Interval]] = {}
+    for name, drives in worlds.items():
+        firsts[name] = [failures(drive, config, envelope) for drive in drives]
+        for kind, rules in KINDS.items():
+            shares = survival[name, kind] = survivors(drives, firsts[name], rules, moments)
+            lines.append((name, kind, *(shown(share) for share in shares)))
+        record = alarm_record(firsts[name])
+        alarms.append((name, *alarm_cells(record)))
+        causes = Counter(filter(None, map(cause, firsts[name])))
         figures[name] = {
             "rollouts": len(drives),
-            "survival": curves,
-            "seconds": list(config.columns_s),
-            "first_causes": dict(causes),
+            "survival": {k: [s.to_json() for s in survival[name, k]] for k in KINDS},
+            "seconds": moments,
+            "first_causes": dict(sorted(causes.items())),
+            "alarm": asdict(record),
             "failures_by_rollout": [
-                {"scenario": d.scenario, **{k: v * DT_S for k, v in f.items() if v < NEVER}}
-                for d, f in zip(drives, firsts, strict=True)
+                {"scenario": d.scenario, "seed": d.seed,
+                 **{k: round(v * DT_S, 6) for k, v in f.items() if v < NEVER}}
+                for d, f in zip(drives, firsts[name], strict=True)
             ],
-        }
+        }  # fmt: skip
+    noise = seed_noise(dreams, firsts["dream"], moments)
+    figures["noise_between_seeds"] = noise
+    if noise:
+        lines.append(("seeds differ by", "picture", *(f"{n:.0%}" for n in noise)))
     causes_text = "; ".join(
-        f"{name}: " + (", ".join(f"{k} {v}" for k, v in f["first_causes"].items()) or "none")
-        for name, f in figures.items()
+        f"{name}: "
+        + (", ".join(f"{k} {v}" for k, v in figures[name]["first_causes"].items()) or "none")
+        for name in worlds
     )
     notes = (
-        f"{len(dreams)} dreams and {len(truth)} drives in the reference world, lane keeper at the"
-        f" wheel. Picture: drift of the latent statistics at most {config.drift_limit:g}, fine detail"
+        f"{len(dreams)} dreams ({config.seeds} seeds) and {len(truth)} drives in the reference world,"
+        f" {config.policy} at the wheel, {config.steps * DT_S:g} s. Picture: brightness, contrast, colour,"
+        " use of codes and distance from true pictures within the held-out drives' range, fine detail"
         f" {config.detail_range[0]:g} to {config.detail_range[1]:g} times the start's, not frozen while"
         f" moving. Drive: within {config.offset_limit_m:g} m of the lane's centre by the meter, on the"
         f" road, no collision. First causes of failure: {causes_text}.",
+        f"The drift score sounds the alarm above {envelope.drift_alarm:.3f}, calibrated on the held-out"
+        " drives. Announced: the alarm came before the picture failed.",
     )
-    columns = tuple(f"{s:g} s" for s in config.columns_s)
-    survival = table("Survival [95 %]", ("world", "rules", *columns), lines)
-    return Section("stability", "Stability", figures, (survival,), notes, (sheet,))
-
-
-def drive_dreams(subject: Subject, progress: Callable[[], None]) -> list[Drive]:
-    """One rollout for each start, scenario by scenario; they go on after an event, to be looked at."""
-    from agents.lane_keeper import LaneKeeper
-    from simulator.envs.dream_batch import DreamBatch
-    from simulator.envs.dream_episode import DreamRules
-
-    config, size = subject.config.stability, subject.config.batch
-    batch = DreamBatch(
-        subject.folder, size, "camera", DreamRules(endless=True),
-        subject.config.contexts or None, subject.config.backend, subject.engine,
+    columns = tuple(f"{s:g} s" for s in moments)
+    ends = [min(f[r] for r in KINDS["both"]) for f in firsts["dream"]]
+    return Section(
+        "stability",
+        "Stability",
+        figures,
+        (
+            table("Survival [95 %]", ("world", "rules", *columns), lines),
+            table(
+                "The drift alarm",
+                ("world", "collapsed", "announced", "median lead, s", "healthy", "false alarms"),
+                alarms,
+            ),
+        ),
+        notes,
+        pictures,
+        charts=(survival_chart(worlds, firsts, config),),
+        verdicts=verdicts(survival, figures["dream"], config, moments),
+        samples=(
+            samples("survived_s", [min(e, config.steps) * DT_S for e in ends],
+                    [d.scenario for d in dreams], unit_names(dreams), better="higher"),
+        ),
     )  # fmt: skip
-    jobs = rollout_scenarios(batch.library.scenarios(), config.rollouts)
-    drives: list[Drive] = []
-    for picked, count in padded_batches(len(jobs), size):
-        keepers = [LaneKeeper() for _ in range(size)]
-        for slot, number in enumerate(picked):
-            rng = np.random.default_rng([subject.config.seed, int(number)])
-            batch.begin(slot, rng, {}, jobs[number])
-        # what the tokenizer blurs is no decay of the dream: the start is judged decoded, too
-        detail = metrics.fine_detail(subject.reconstruct(batch.frames_BHWC[:count]))
-        new = [Drive(jobs[n], float(detail[s])) for s, n in enumerate(picked[:count])]
-        old = batch.frames_BHWC.copy()
-        for step in range(1, config.steps + 1):
-            actions = [keepers[s].act(old[s], batch.info(s)) for s in range(size)]
-            batch.advance(np.stack(actions))
-            frames = batch.frames_BHWC
-            read = subject.read(old[:count], frames[:count])
-            for slot, drive in enumerate(new):
-                info = batch.info(slot)
-                drift = float(info["drift_score"])
-                drive.see(old[slot], frames[slot], drift, info, float(read[slot, OFFSET]))
-                keep_picture(drive, step, frames[slot], config)
-            old = frames.copy()
-            progress()
-        drives += new
-    return drives
 
 
-def drive_truth(
-    subject: Subject, scenarios: list[str], progress: Callable[[], None]
-) -> list[Drive]:
-    """The same driver in the reference world, on as many of the scenarios as asked for and known."""
-    import gymnasium
+def unit_names(dreams: list[Drive]) -> list[str]:
+    """Seed and number of each rollout among those of its scenario."""
+    seen: Counter[tuple[str, int]] = Counter()
+    names = []
+    for drive in dreams:
+        names.append(f"{drive.seed} {seen[drive.scenario, drive.seed]}")
+        seen[drive.scenario, drive.seed] += 1
+    return names
 
-    import simulator  # noqa: F401  (registers the environments)
-    from agents.lane_keeper import LaneKeeper
-    from scenarios import names
 
-    config = subject.config.stability
-    known = [name for name in dict.fromkeys(scenarios) if name in names()]
-    if not known or not config.truth_rollouts:
+def survivors(
+    drives: list[Drive], firsts: list[dict[str, int]], rules: tuple[str, ...], seconds: list[float]
+) -> list[Interval]:
+    """Share of drives that kept all rules until each moment, bootstrapped over scenarios."""
+    ends = np.array([min(first[rule] for rule in rules) for first in firsts])
+    groups = np.array([drive.scenario for drive in drives])
+    return [mean_interval((ends > s * SECOND).astype(float), groups) for s in seconds]
+
+
+def seed_noise(
+    dreams: list[Drive], firsts: list[dict[str, int]], seconds: list[float]
+) -> list[float]:
+    """Largest difference between seeds in the share of surviving pictures; empty with one seed."""
+    shares = []
+    for seed in sorted({drive.seed for drive in dreams}):
+        mine = [(d, f) for d, f in zip(dreams, firsts, strict=True) if d.seed == seed]
+        kept = survivors([d for d, _ in mine], [f for _, f in mine], PICTURE, seconds)
+        shares.append([share.value for share in kept])
+    if len(shares) < 2:
         return []
-    chosen = [known[i % len(known)] for i in spread_numbers(len(known), config.truth_rollouts)]
-    environment = gymnasium.make("dreamlane/Truth-v0", endless=True, disable_env_checker=True)
-    drives = []
-    for i, name in enumerate(chosen):
-        keeper = LaneKeeper()
-        old, info = environment.reset(seed=subject.config.seed + i, options={"scenario": name})
-        drive = Drive(name, float(metrics.fine_detail(old[None])[0]))
-        for _ in range(config.steps):
-            new, _, terminated, _, info = environment.step(keeper.act(old, info))
-            offset = float(subject.read(old[None], new[None])[0, OFFSET])
-            drive.see(old, new, 0.0, info, offset)
-            old = new
-            if terminated:
-                if info["termination_reason"] == "route_completed":
-                    drive.over = len(drive.drift)
-                break
-        drives.append(drive)
-        progress()
-    environment.close()
-    return drives
+    spread: list[float] = np.ptp(np.array(shares), axis=0).tolist()
+    return spread
 
 
-def spread_numbers(available: int, wanted: int) -> list[int]:
-    """`wanted` numbers spread over 0 ... available - 1, going round where there are too few."""
-    if wanted >= available:
-        return [i % available for i in range(wanted)]
-    return [int(n) for n in np.linspace(0, available - 1, wanted)]
+def survival_chart(
+    worlds: dict[str, list[Drive]], firsts: dict[str, list[dict[str, int]]], config: StabilityConfig
+) -> Chart:
+    """Share of drives within the rules over time."""
+    steps = evenly(np.arange(1, config.steps + 1), POINTS)
+    times = [float(round(s * DT_S, 6)) for s in steps]
+    series = []
+    for name, drives in worlds.items():
+        for kind in ("picture", "both"):
+            shares = survivors(drives, firsts[name], KINDS[kind], times)
+            value, low, high = (
+                tuple(getattr(s, part) for s in shares) for part in ("value", "low", "high")
+            )
+            label = f"{name}, {'picture' if kind == 'picture' else 'picture and drive'}"
+            series.append(Series(label, tuple(times), value, low, high))
+    return Chart("Survival", "time at the wheel, s", "share within the rules", tuple(series))
 
 
-def rollout_scenarios(scenarios: list[str], count: int) -> list[str]:
-    """The scenario of each rollout; which of its recorded starts is drawn by the rollout's seed."""
-    if not scenarios:
-        raise ValueError(
-            "no recorded starts for dreams; `dreamlane collect --contexts` records them, or name a"
-            " folder with contexts=..."
+def shown(share: Interval) -> str:
+    """A share with its interval."""
+    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def alarm_cells(record: AlarmRecord) -> tuple[str, ...]:
+    """The alarm's record as cells."""
+    lead = "–" if np.isnan(record.lead_s) else f"{record.lead_s:.1f}"
+    return (
+        str(record.collapsed), str(record.announced), lead, str(record.healthy),
+        str(record.false_alarms),
+    )  # fmt: skip
+
+
+def verdicts(
+    survival: dict[tuple[str, str], list[Interval]], dream: dict[str, Any], config: StabilityConfig,
+    moments: list[float],
+) -> tuple[Verdict, ...]:  # fmt: skip
+    """What a newcomer should know."""
+    last = survival["dream", "picture"][-1].value
+    beside = survival.get(("truth", "picture"))
+    true = f" (the reference world by the same rules: {beside[-1].value:.0%})" if beside else ""
+    alarm = AlarmRecord(**dream["alarm"])
+    said = [
+        Verdict(
+            f"Stability: after {moments[-1]:g} s at the wheel {last:.0%} of the dreams still look like the"
+            f" road{true}; {survival['dream', 'both'][-1].value:.0%} are on it as well.",
+            last >= 0.8,
         )
-    return [scenarios[n] for n in spread_numbers(len(scenarios), count)]
+    ]
+    false = f"{alarm.false_alarms} of {alarm.healthy} healthy dreams have it too"
+    if alarm.collapsed:
+        lead = f", {alarm.lead_s:.1f} s ahead" if alarm.announced else ""
+        said.append(
+            Verdict(
+                f"Drift alarm: it announces {alarm.announced} of {alarm.collapsed} collapses{lead};"
+                f" {false}.",
+                alarm.announced >= 0.8 * alarm.collapsed
+                and alarm.false_alarms <= 0.2 * max(alarm.healthy, 1),
+            )
+        )
+    return tuple(said)
 
 
-def keep_picture(
-    drive: Drive, step: int, frame: NDArray[np.uint8], config: StabilityConfig
-) -> None:
-    """Keep the frames that the contact sheet shows."""
-    if any(step == round(s * SECOND) for s in config.columns_s):
-        drive.frames[step] = frame.copy()
-
-
-def paint(path: Path, drives: list[Drive], config: StabilityConfig) -> None:
+def paint(path: Path, drives: list[Drive], config: StabilityConfig, envelope: Envelope) -> None:
     """A row each rollout, a column each moment; failed ones have a red edge and say why."""
     rows = []
     for drive in drives:
-        first = failures(drive, config)
-        cause = min(first, key=lambda rule: first[rule])
+        first = failures(drive, config, envelope)
+        rule = cause(first)
         row = []
         for seconds in config.columns_s:
             frame = drive.frames.get(round(seconds * SECOND))
@@ -260,13 +244,18 @@ def paint(path: Path, drives: list[Drive], config: StabilityConfig) -> None:
                 continue
             tile = frame.copy()
             label = f"{drive.scenario} {seconds:g} s"
-            if first[cause] <= seconds * SECOND:
+            if rule and first[rule] <= seconds * SECOND:
                 cv2.rectangle(tile, (0, 0), (tile.shape[1] - 1, tile.shape[0] - 1), (220, 0, 0), 2)
-                label += f": {cause} at {first[cause] * DT_S:.1f} s"
-            for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
-                cv2.putText(tile, label, (4, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, colour, width)
+                label += f": {rule} at {first[rule] * DT_S:.1f} s"
+            write_on(tile, label)
             row.append(tile)
         if row:
             rows.append(np.hstack(row))
     if rows:
         cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+
+
+def write_on(tile: NDArray[np.uint8], label: str) -> None:
+    """White on black, so that it can be read on any picture."""
+    for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
+        cv2.putText(tile, label, (4, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, colour, width)

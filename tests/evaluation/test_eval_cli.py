@@ -26,6 +26,7 @@ TINY = (
     "control.round_trip_steps=1", "control.round_trip_rest_steps=1", "control.drift_starts=1",
     "control.drift_steps=2", "control.likelihood_pairs=4",
     "stability.rollouts=2", "stability.truth_rollouts=0", "stability.steps=3",
+    "stability.seeds=1", "stability.sample_every=1", "stability.envelope_clips=4",
     "stability.columns_s=[0.1,0.3]",
     "closed_loop.scenarios=[calm_cruise]", "closed_loop.steps=2", "workers=1",
     "agreement.scenarios=[calm_cruise]", "agreement.steps=2", "agreement.policies=[lane_keeper,random]",
