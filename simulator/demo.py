@@ -119,12 +119,14 @@ def summarise(config: DemoConfig, result: Drive) -> dict[str, Any]:
     }
 
 
-def write_video(path: Path, frames: list[NDArray[np.uint8]], rate_hz: int = 10) -> None:
+def write_video(
+    path: Path, frames: list[NDArray[np.uint8]], rate_hz: int = 10, scale: int = VIDEO_SCALE
+) -> None:
     """Write an enlarged H.264 video that browsers play, too."""
     import av
     from av.video.reformatter import Interpolation
 
-    height, width = (VIDEO_SCALE * side for side in frames[0].shape[:2])
+    height, width = (scale * side for side in frames[0].shape[:2])
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=rate_hz, options={"crf": "18"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"

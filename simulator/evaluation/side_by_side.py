@@ -15,6 +15,7 @@ from simulator.evaluation.report import Samples, Section, Video
 from simulator.evaluation.subject import Rows, Subject, padded_batches
 
 WORST = 3
+SCALE = 2
 JUDGED_BY = ("state_vs_meter", "psnr_db")
 """The first of these that a section has samples of, at its longest horizon, ranks the clips."""
 
@@ -43,7 +44,7 @@ def filmed(subject: Subject, section: Section, folder: Path) -> Section:
     videos = []
     for i, (case, frames) in enumerate(zip(chosen, clips, strict=True), 1):
         video = Video(f"videos/{section.name}_{i}.mp4", case.caption)
-        write_video(folder / video.file, list(frames))
+        write_video(folder / video.file, list(frames), scale=SCALE)
         videos.append(video)
     return replace(section, videos=(*section.videos, *videos))
 

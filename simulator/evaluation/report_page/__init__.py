@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from simulator.evaluation.report import Report, Section, flat
 from simulator.evaluation.report_page.charts import chart_svg
-from simulator.evaluation.report_page.media import picture_uri, video_uris
+from simulator.evaluation.report_page.media import clips_of, picture_uri
 
 HERE = Path(__file__).resolve().parent
 
@@ -51,7 +51,7 @@ def render(page: Page) -> str:
         page=page,
         style=(HERE / "style.css").read_text(encoding="utf-8"),
         picture=lambda name: picture_uri(page.folder / name),
-        clips=video_uris([(s, v) for s in page.sections for v in s.videos], page.folder),
+        clips=clips_of((v for s in page.sections for v in s.videos), page.folder),
     )
 
 
@@ -61,8 +61,8 @@ def report_page(report: Report, folder: Path) -> str:
     return render(
         Page(
             f"How far can the dream of {model} be trusted?",
-            f"Checkpoint {str(report.conditions['checkpoint'])[:12]}, judged on"
-            f" {str(report.conditions['held-out drives']).rpartition(',')[0]} that it never trained on."
+            f"Checkpoint {str(report.conditions['checkpoint'])[:12]}; held-out drives (never trained"
+            f" on): {report.conditions['held-out drives']}."
             " Ranges in brackets and bars are 95 % intervals.",
             "Trust it for",
             "Don’t trust it for",
