@@ -1,4 +1,4 @@
-"""`dreamlane import`: foreign drives become ordinary recordings."""
+"""`dreamlane import`: foreign drives become ordinary recordings, recorded traffic becomes scenarios."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from simulator.interchange.importing import commonroad
 from simulator.recording.importers.udacity import HIGHWAY, LAKE, Source, import_drives
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -19,7 +20,7 @@ Output = Annotated[Path, typer.Option(help="Where recordings live.")]
 
 @app.callback()
 def _imports() -> None:
-    """Import recorded drives; an interrupted import goes on where it stopped."""
+    """Import recorded drives or traffic; an interrupted import of drives goes on where it stopped."""
 
 
 @app.command("udacity-highway")
@@ -32,6 +33,9 @@ def udacity_highway(path: Folder, output: Output = Path("data/recordings")) -> N
 def udacity_lake(path: Folder, output: Output = Path("data/recordings")) -> None:
     """The sample drive of Udacity's simulator, track 1."""
     _run(LAKE, path, output)
+
+
+app.command("commonroad")(commonroad)
 
 
 def _run(source: Source, path: Path, output: Path) -> None:
