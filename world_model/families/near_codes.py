@@ -54,6 +54,7 @@ class NearCodes(nn.Module):
             codes = codes_VC / unit
             expected = (1 + gate) * rest_BLC / unit + change
             near = expected @ codes.t() - 0.5 * codes.square().sum(1)
-            # a mean over channels: the sum's gradient would drown all others in the clipped norm
-            logits: Tensor = precision * near / self.channels
+            # precise predictions need a precision of some tens here, vague ones of one: the sum itself would
+            # make all others' share of the clipped gradient small, its mean takes hours to get there
+            logits: Tensor = precision * near / self.channels**0.5
             return logits
