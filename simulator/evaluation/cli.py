@@ -151,15 +151,18 @@ def run(
     from rich.progress import Progress
 
     from simulator.config import compose
+    from simulator.evaluation.heldout import with_drives
     from simulator.evaluation.judge import judge, needs_drives
     from simulator.evaluation.settings import EvalConfig
     from simulator.evaluation.subject import open_subject
 
     given = [f"model='{model}'", f"cache='{cache}'", f"output='{output}'"]
     config = compose(EvalConfig, "eval_quick" if quick else "eval", [*given, *(overrides or [])])
+    console = Console()
+    if needs_drives(parts):
+        config = with_drives(config, console.print)
     subject = open_subject(config, needs_drives(parts))
     folder = Path(config.output or Path("outputs/eval") / Path(config.model).name)
-    console = Console()
     with Progress(console=console) as bar:
         report = judge(subject, parts, folder, bar)
     from rich.markdown import Markdown

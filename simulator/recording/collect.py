@@ -170,8 +170,12 @@ def record(env: gymnasium.Env[Any, Any], config: CollectConfig, todo: Plan, path
     return Outcome(todo.name, todo.driver, tick + 1, ending, True)
 
 
-def collect(config: CollectConfig, folder: Path, workers: int | None = None) -> Iterator[Outcome]:
+def collect(
+    config: CollectConfig, folder: Path, workers: int | None = None, split: str | None = None
+) -> Iterator[Outcome]:
     """Record the set `config` into `folder`, yielding each episode as it is done (in any order).
+
+    With `split`, "train" or "val", only the episodes of that part.
 
     Episodes that exist are kept and yielded first. Closing the iterator (or Ctrl-C) stops the
     workers; what is half driven is discarded, what is recorded stays.
@@ -183,6 +187,8 @@ def collect(config: CollectConfig, folder: Path, workers: int | None = None) -> 
     todo = []
     for index in range(config.episodes):
         wanted = plan(config, index)
+        if split is not None and wanted.split != split:
+            continue
         path = folder / wanted.name
         if path.exists():
             yield Outcome(wanted.name, wanted.driver, read_meta(path)["frames"], "", False)
