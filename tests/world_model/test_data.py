@@ -224,3 +224,9 @@ def test_training_ends_with_a_checkpoint_that_drives(cache, tokenizer_folder, tm
 def test_a_world_training_without_a_tokenizer_says_so(cache, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         WorldTask(world_training(cache, tmp_path / "nowhere", tmp_path / "run"))
+
+
+def test_drives_too_short_for_a_window_are_refused_before_training(tokenizer_folder, tmp_path):
+    tiny.write_cache(tmp_path / "cache", {"train": [5], "val": [60]})
+    with pytest.raises(DataError, match=r"no training drive of 9 frames .* `dreamlane collect`"):
+        WorldTask(world_training(tmp_path / "cache", tokenizer_folder, tmp_path / "run"))

@@ -23,6 +23,7 @@ from world_model.engine.base import EVENT_HEADS
 from world_model.families.var import PAST_ACTIONS, Var, VarConfig
 from world_model.heads import MOTIONS, head_losses
 from world_model.sampling import SamplingConfig, sample
+from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import Log, LoopConfig, Trainer, step_generator
 
@@ -89,6 +90,12 @@ class WorldTask:
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
         self.starts = starts[~crashed]
+        if not len(self.starts):
+            raise DataError(
+                f"the cache at {config.cache_dir} has no training drive of"
+                f" {PAST_ACTIONS + config.rollout_steps + 1} frames without a crash; record longer ones"
+                " (`dreamlane collect`) or lower rollout_steps"
+            )
 
     # -- batches -----------------------------------------------------------------------------
 
