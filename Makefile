@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 
-.PHONY: help venv system demo test lint bench clean
+.PHONY: help venv system browser demo test lint bench clean
 
 help:
 	@echo "make demo    set up, then drive 300 dreamed frames and write a video to outputs/demo"
@@ -58,6 +58,17 @@ $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e ".[dev,rl,exchange]" -c constraints.txt
 	@touch $@
 
+# The page of a report is tested in a real browser; where there is none, that test says so and is skipped.
+browser:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then exit 0; fi; \
+	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
+		echo "Installing system package: chromium"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
+			|| echo "No browser could be installed: the tests of the report's page will be skipped."; \
+	else \
+		echo "No Chromium browser (Debian: sudo apt-get install chromium): the tests of the report's page will be skipped."; \
+	fi
+
 demo: venv
 	$(BIN)/dreamlane demo $(ARGS)
 
@@ -67,7 +78,7 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+test: lint browser
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: venv
