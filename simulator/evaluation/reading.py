@@ -117,13 +117,14 @@ def verdicts(errors: dict[str, tuple[float, float]]) -> list[Verdict]:
         if not names:
             continue
         listed = ", ".join(
-            f"{WORDS[n][0]} (±{errors[n][0]:.2g} {WORDS[n][1]}, R² {errors[n][1]:.2f})"
+            f"{WORDS[n][0]} ({errors[n][0]:.2g} {WORDS[n][1]}, R² {errors[n][1]:.2f})"
             for n in names
         )
-        start = (
-            "What this report reads off pictures about"
-            if trusted
-            else "What this report reads off pictures (the meter errs on true ones already) about"
+        judged = "" if trusted else ", which err too much on true pictures already"
+        found.append(
+            Verdict(
+                f"This report's own readings of {listed}{judged}; in brackets the reader's mean error.",
+                trusted,
+            )
         )
-        found.append(Verdict(f"{start} {listed}.", trusted))
     return found

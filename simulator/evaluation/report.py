@@ -182,8 +182,9 @@ class Report:
         }
 
     def verdicts(self, trusted: bool) -> list[str]:
-        """What the dream can be trusted for, or what not, in the order of the sections."""
-        return [v.text for s in self.sections for v in s.verdicts if v.trusted is trusted]
+        """What the dream can be trusted for, or what not; the judge's own errors come last."""
+        ordered = sorted(self.sections, key=lambda section: section.name == "meter")
+        return [v.text for s in ordered for v in s.verdicts if v.trusted is trusted]
 
     def to_markdown(self) -> str:
         """As written to report.md: first what to trust, then the conditions, then the sections."""

@@ -1,4 +1,4 @@
-"""Clips of the cases in which a dream fared worst: the camera on the left, the dream on the right."""
+"""Clips of the cases in which a dream fared worst: the camera above, the dream below it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.ego import DT_S
 from simulator.evaluation.report import Samples, Section, Video
 from simulator.evaluation.subject import Rows, Subject, padded_batches
 
-WORST = 3
+RANKS = ("The worst", "The second worst", "The third worst")
 SCALE = 2
 JUDGED_BY = ("state_vs_meter", "psnr_db")
 """The first of these that a section has samples of, at its longest horizon, ranks the clips."""
@@ -63,36 +63,32 @@ def cases(ranked: Samples) -> list[Case]:
     values = np.array(ranked.value)
     order = np.argsort(-values if ranked.better == "lower" else values, kind="stable")
     order = order[~np.isnan(values[order])]
-    found = []
-    for rank, i in [*enumerate(order[:WORST], 1), (0, order[len(order) // 2])]:
-        place = (
-            f"number {rank} from the bottom" if rank > 1 else "the worst" if rank else "a median"
+    chosen = [*zip(RANKS, order, strict=False), ("A median one", order[len(order) // 2])]
+    return [
+        Case(
+            int(ranked.unit[i]),
+            f"{name} of {len(order)} clips by {ranked.metric} ({values[i]:.3g} after"
+            f" {ranked.horizon * DT_S:g} s). Above the camera, below the dream.",
         )
-        found.append(
-            Case(
-                int(ranked.unit[i]),
-                f"{place.capitalize()} of {len(order)} clips by {ranked.metric}"
-                f" ({values[i]:.3g} after {ranked.horizon * DT_S:g} s). Left the camera, right the dream.",
-            )
-        )
-    return found
+        for name, i in chosen
+    ]
 
 
 def dream(subject: Subject, rows: Rows, steps: int) -> list[Frames]:
-    """Camera and dream beside each other, from each row's frame on: (steps + 1, H, 2 W, 3) each."""
+    """Camera above dream, from each row's frame on: (steps + 1, 2 H, W, 3) each."""
     clips: list[Frames] = []
     for picked, count in padded_batches(len(rows), subject.config.batch):
         starts = rows[picked]
         subject.begin(starts)
         generators = subject.generators(starts)
         now = subject.drives.frames(starts[:count])
-        shown = [np.concatenate([now, now], 2)]
+        shown = [np.concatenate([now, now], 1)]
         for h in range(1, steps + 1):
             actions = np.nan_to_num(subject.drives.action_NA[starts + h - 1])
             out = subject.engine.step(actions, subject.engine.draw_noise(generators))
             assert out.frame_BHWC is not None
             true = subject.drives.frames(starts[:count] + h)
-            shown.append(np.concatenate([true, out.frame_BHWC[:count]], 2))
+            shown.append(np.concatenate([true, out.frame_BHWC[:count]], 1))
         clips += [
             np.stack([label(frames[i], t) for t, frames in enumerate(shown)]) for i in range(count)
         ]
@@ -102,10 +98,10 @@ def dream(subject: Subject, rows: Rows, steps: int) -> list[Frames]:
 def label(frame: Frames, step: int) -> Frames:
     """The frame with the names of its halves and the time."""
     out = frame.copy()
-    half = out.shape[1] // 2
-    for text, x in ((f"camera  {step * DT_S:.1f} s", 4), ("dream", half + 4)):
+    half = out.shape[0] // 2
+    for text, y in ((f"camera  {step * DT_S:.1f} s", 11), ("dream", half + 11)):
         for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
             cv2.putText(
-                out, text, (x, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.35, colour, width, cv2.LINE_AA
+                out, text, (4, y), cv2.FONT_HERSHEY_SIMPLEX, 0.35, colour, width, cv2.LINE_AA
             )
     return out

@@ -57,12 +57,13 @@ def render(page: Page) -> str:
 
 def report_page(report: Report, folder: Path) -> str:
     """The page of an evaluation."""
-    model, settings = report.conditions["model"], dict(report.settings)
+    model = report.conditions["model"]
+    drives = str(report.conditions["held-out drives"])
     return render(
         Page(
             f"How far can the dream of {model} be trusted?",
             f"Checkpoint {str(report.conditions['checkpoint'])[:12]}; held-out drives (never trained"
-            f" on): {report.conditions['held-out drives']}."
+            f" on): {drives.rpartition(',')[0] or drives}."
             " Ranges in brackets and bars are 95 % intervals.",
             "Trust it for",
             "Don’t trust it for",
@@ -72,7 +73,7 @@ def report_page(report: Report, folder: Path) -> str:
             folder,
             {
                 "Conditions": report.conditions,
-                "Settings": settings,
+                "Settings": report.settings,
                 "Environment (not part of report.json)": report.environment,
             },
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def chart_svg(chart: Chart, number: int = 0) -> str:
         axes = figure.add_subplot()
         axes.grid(True, axis="y" if chart.categories else "both")
         axes.set_xlabel(chart.x_label)
-        axes.set_ylabel(chart.y_label)
+        axes.set_ylabel(textwrap.fill(chart.y_label, 36))
         if chart.log_x:
             _log_ticks(axes, chart)
         if chart.categories:
