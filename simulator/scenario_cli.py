@@ -1,9 +1,10 @@
-"""`dreamlane scenarios list|show|check`: what can be driven, and whether it is well-formed."""
+"""`dreamlane scenarios list|show|check|export`: what can be driven, whether it is well-formed, and out."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from scenarios import Scenario, ScenarioError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, show and check what is driven.",
+    help="List, show, check and export what is driven.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -71,6 +72,20 @@ def check(name: OptionalName = None) -> None:
     if problems:
         _fail("\n".join(problems.values()))
     typer.echo(f"{len(checked)} scenario(s) are well-formed and can be built")
+
+
+@app.command()
+def export(
+    name: Name,
+    output: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path("exported"),
+    seed: Annotated[int, typer.Option(help="Which of the scenario's worlds.")] = 0,
+) -> None:
+    """Write one scenario as OpenSCENARIO (.xosc) with its road as OpenDRIVE (.xodr)."""
+    from simulator.interchange.openscenario import export as write
+
+    scenario_path, road_path, left_out = write(scenarios.load(name), seed, output)
+    typer.echo(f"{scenario_path} and {road_path.name}")
+    typer.echo(f"not in them: {'; '.join(left_out)}")
 
 
 def world_problem(scenario: Scenario) -> str:
