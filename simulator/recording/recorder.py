@@ -7,6 +7,7 @@ state's `to_bytes`), so the reference world, a dream and a user's own environmen
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.ego import DT_S
-from simulator.info import version
 from simulator.recording.errors import RecordingError
 from simulator.recording.writer import EpisodeWriter
 
@@ -41,7 +41,7 @@ def conditions(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     noted = {
         "environment": spec.id if spec is not None else type(unwrapped).__name__,
         "arguments": {k: v for k, v in arguments.items() if v is not _UNTELLABLE},
-        "dreamlane": version(),
+        "dreamlane": importlib.metadata.version("dreamlane"),
         **getattr(unwrapped, "provenance", dict)(),
     }
     return {**noted, "arguments_left_out": left_out} if left_out else noted

@@ -26,7 +26,7 @@ def side_by_side(
     return [
         np.hstack(
             [
-                labelled(frames[min(i, len(frames) - 1)], f"{label} | {i * dt_s:.1f} s")
+                labelled(frames[min(i, len(frames) - 1)], f"{i * dt_s:.1f} s | {label}")
                 for frames, label in zip((left, right), labels, strict=True)
             ]
         )
@@ -58,7 +58,7 @@ def contact_sheet(
             [
                 labelled(
                     frames[min(c, len(frames) - 1)],
-                    f"{label} | {c * dt_s:.1f} s" if c < len(frames) else f"{label} | ended",
+                    f"{c * dt_s:.1f} s | {label}" if c < len(frames) else f"ended | {label}",
                 )
                 for c in columns
             ]

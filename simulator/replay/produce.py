@@ -45,7 +45,7 @@ def as_recorded(
 
 
 def counterfactual(episode: Episode, text: str, model: str | None, output: Path | None) -> Shown:
-    from simulator.replay.changes import parse
+    from simulator.replay.changes import apply, parse
     from simulator.replay.counterfactual import branch, figures
     from simulator.replay.pictures import contact_sheet, save_picture, side_by_side
     from simulator.replay.rerun import open_rerun
@@ -70,17 +70,12 @@ def counterfactual(episode: Episode, text: str, model: str | None, output: Path 
                 "counterfactual.json": json_file(told),
             },
         )
-    last = told["changed_minus_recorded"][-1]
-    print(
-        f"after {last['t_s'] - told['branch_s']:g} s: {_number(last['apart_m'])} m apart "
-        f"({_number(last['left_m'])} m to the left, {_number(last['ahead_m'])} m ahead), "
-        f"{_number(last['speed_mps'])} m/s faster; events: {_events(told['events'])}"
-    )
+    print(_summary(told))
     infos = [both.changed.infos[min(i, len(both.changed.infos) - 1)] for i in range(len(pictures))]
     return Shown(
         pictures,
         [{**info, "termination_reason": ""} for info in infos],
-        episode.actions,
+        apply(changes, episode.actions[:-1], both.dt_s)[0],
         [0.0] * len(pictures),
         {"world": f"left: as recorded, right: {labels[1]}"},
     )
@@ -181,8 +176,27 @@ def write_files(folder: Path, files: Mapping[str, Writer]) -> None:
         print(f"wrote {folder / name}")
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
+def _summary(told: Mapping[str, Any]) -> str:
+    """The end of a counterfactual in a line: where the changed car is, seen from the recorded one."""
+    last = told["changed_minus_recorded"][-1]
+    where = ", ".join(
+        _amount(last[name], unit, more, less)
+        for name, unit, more, less in (
+            ("ahead_m", "m", "ahead", "behind"),
+            ("left_m", "m", "to the left", "to the right"),
+            ("speed_mps", "m/s", "faster", "slower"),
+        )
+    )
+    lasted_s = last["t_s"] - told["branch_s"]
+    return f"{lasted_s:.1f} s after the branch: {where}; events: {_events(told['events'])}"
+
+
+def _amount(value: float | None, unit: str, more: str, less: str) -> str:
+    return (
+        f"{more}: not known"
+        if value is None
+        else f"{abs(value):.2f} {unit} {more if value >= 0 else less}"
+    )
 
 
 def _events(events: Mapping[str, Mapping[str, float | None]]) -> str:
