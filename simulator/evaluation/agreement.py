@@ -23,6 +23,7 @@ from simulator.evaluation.subject import folder_of
 from simulator.evaluation.suite import Course, Row, run
 
 Floats = NDArray[np.float64]
+TITLE = "Agreement of dream and truth"
 TRUSTED_SPEARMAN = 0.5  # the whole interval must lie above
 
 
@@ -40,12 +41,14 @@ def agreement(
     wanted = [(env, name) for name in panel for env in ("truth", "dream")]
     rows = run(course, "agreement", wanted, progress)
     pairs = Pairs(panel, rows)
+    if not len(pairs.scenario_N):
+        return nothing_to_compare(panel, pairs.left_out)
     figures: dict[str, Any] = {
         "policies": panel,
         "places": len(pairs.scenario_N),
         "left_out": pairs.left_out,
-        "truth": dict(zip(panel, np.nanmean(pairs.truth_NP, 0).tolist(), strict=True)),
-        "dream": dict(zip(panel, np.nanmean(pairs.dream_NP, 0).tolist(), strict=True)),
+        "truth": dict(zip(panel, pairs.truth_NP.mean(0).tolist(), strict=True)),
+        "dream": dict(zip(panel, pairs.dream_NP.mean(0).tolist(), strict=True)),
         "passed": pairs.passes(panel),
     }
     found = statistics(pairs)
@@ -58,7 +61,7 @@ def agreement(
     figures["exploitability_gap"] = {name: gap.to_json() for name, gap in gaps.items()}
     return Section(
         "agreement",
-        "Agreement of dream and truth",
+        TITLE,
         figures,
         tables(pairs, found, gaps),
         (notes(pairs, course, bool(gaps)),),
@@ -71,6 +74,14 @@ def agreement(
                     better="lower"),
         ),
     )  # fmt: skip
+
+
+def nothing_to_compare(panel: Sequence[str], left_out: int) -> Section:
+    """Where a world broke down at every place."""
+    text = f"Dream and truth could not be compared: none of {left_out} places was driven in both."
+    figures = {"policies": list(panel), "places": 0, "left_out": left_out}
+    verdict = Verdict(text, False)
+    return Section("agreement", TITLE, figures, notes=(text,), verdicts=(verdict,))
 
 
 class Pairs:
@@ -139,9 +150,6 @@ def statistics(pairs: Pairs) -> dict[str, Interval]:
     def of_passes(picked: NDArray[np.int64]) -> float:
         return kappa(pairs.passed_truth_NP[picked], pairs.passed_dream_NP[picked])
 
-    if not len(pairs.scenario_N):
-        none = Interval(np.nan, np.nan, np.nan, 0, 0)
-        return dict.fromkeys([*OF_SCORES, "kappa"], none)
     groups = pairs.scenario_N.astype(str)
     found = {
         name: statistic_interval(partial(of_means, function), groups)
@@ -209,8 +217,6 @@ def notes(pairs: Pairs, course: Course, has_gap: bool) -> str:
 
 def verdicts(panel: Sequence[str], pairs: Pairs, found: dict[str, Interval]) -> tuple[Verdict, ...]:
     """Whether the dream may rank drivers, and whether its passes mean anything."""
-    if not len(pairs.scenario_N):
-        return (Verdict("Dream and truth could not be compared: no place could be driven.", False),)
     rank, passes, high = found["spearman"], found["kappa"], found["bias"]
     return (
         Verdict(

@@ -195,7 +195,7 @@ def verdicts(
         said.append(
             Verdict(
                 f"Danger in {where}: a driver who only keeps lane and speed fails {failed} of {count}"
-                " drives that nobody should survive so.",
+                " critical drives; it must fail all.",
                 failed == count,
             )
         )
