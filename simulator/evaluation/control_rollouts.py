@@ -92,7 +92,11 @@ def usable_starts(subject: Subject, low_mps: float, high_mps: float, steps: int 
     return picked
 
 
+class NoStartError(ValueError):
+    """The held-out drives have no start of the kind that a question needs."""
+
+
 def require(rows: Rows, what: str) -> None:
-    """Raises ValueError where no held-out drive has a start of the kind that is needed."""
+    """Raises NoStartError where there is none."""
     if not len(rows):
-        raise ValueError(f"no held-out start {what}: control can't be measured; record more drives")
+        raise NoStartError(f"no held-out start {what}: can't be measured; record more drives")

@@ -13,7 +13,7 @@ Shapes: N M pictures, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from simulator.evaluation.intervals import SEED, Interval
 
 Features = NDArray[np.floating]
 Distance = Callable[[Features, Features], float]
-HALVINGS = 40
+HALVINGS = 24
 
 
 def frechet_distance(a_NF: Features, b_MF: Features) -> float:
@@ -69,38 +69,37 @@ def kernel_distance(a_NF: Features, b_MF: Features) -> float:
 
 
 def across_drives(
-    shown_NF: Features, true_NF: Features, drive_N: NDArray[np.int64], distance: Distance
-) -> tuple[Interval, Interval]:
+    shown: Mapping[str, Features], true_NF: Features, drive_N: NDArray[np.int64], distance: Distance
+) -> dict[str, tuple[Interval, Interval]]:
     """Distance of what is shown in some drives from the truth in the others; and its excess over the floor.
 
     Args:
-        shown_NF: features of the pictures to be judged.
+        shown: by source, features (N, F) of the pictures to be judged.
         true_NF: of the true pictures of the same moments.
         drive_N: the drive of each moment.
         distance: of two sets of features.
 
     Returns:
-        The mean over random halvings of the drives with the range of 95 % of them, and the same of the
-        difference to the floor (the true pictures in place of the shown ones). NaN with fewer than four
-        drives.
+        For each source, and for "truth" (the floor): the mean over random halvings of the drives with the
+        range of 95 % of them, and the same of the difference to the floor. NaN with fewer than four drives.
     """
     names, index = np.unique(drive_N, return_inverse=True)
+    sources = {**shown, "truth": true_NF}
     if len(names) < 4:
         empty = Interval(np.nan, np.nan, np.nan, 0, len(names))
-        return empty, empty
+        return dict.fromkeys(sources, (empty, empty))
     rng = np.random.default_rng(SEED)
-    values = []
+    rows = []
     for _ in range(HALVINGS):
         mine = rng.permutation(len(names))[index] < len(names) // 2
-        if min(mine.sum(), (~mine).sum()) < 2:
-            continue
-        floor = distance(true_NF[mine], true_NF[~mine])
-        values.append((distance(shown_NF[mine], true_NF[~mine]), floor))
-    both = np.array(values)
-    return (
-        _summary(both[:, 0], len(drive_N), len(names)),
-        _summary(both[:, 0] - both[:, 1], len(drive_N), len(names)),
-    )
+        rows.append([distance(f[mine], true_NF[~mine]) for f in sources.values()])
+    values = np.array(rows)
+    excess = values - values[:, -1:]
+    size = len(drive_N), len(names)
+    return {
+        name: (_summary(values[:, i], *size), _summary(excess[:, i], *size))
+        for i, name in enumerate(sources)
+    }
 
 
 def _summary(values: NDArray[np.float64], pictures: int, drives: int) -> Interval:

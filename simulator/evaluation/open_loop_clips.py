@@ -101,12 +101,11 @@ class Clips:
 
 def set_distances(clips: Clips) -> dict[Key, tuple[Interval, Interval]]:
     """Distance of each source's pictures from the truth of other drives, and what exceeds the floor."""
-    return {
-        (name, source, h): across_drives(
-            clips.get(source, features, h), clips.get("truth", features, h), clips.drive_N, distance
-        )
-        for name, (features, distance) in SETS.items()
-        if clips.has(features)
-        for source in (*DRAWN, "truth")
-        for h in clips.horizons
-    }
+    found: dict[Key, tuple[Interval, Interval]] = {}
+    for name, (features, distance) in SETS.items():
+        for h in clips.horizons if clips.has(features) else ():
+            shown = {source: clips.get(source, features, h) for source in DRAWN}
+            true = clips.get("truth", features, h)
+            by_source = across_drives(shown, true, clips.drive_N, distance)
+            found |= {(name, source, h): both for source, both in by_source.items()}
+    return found

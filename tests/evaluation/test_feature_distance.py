@@ -59,17 +59,19 @@ def test_the_covariance_is_regular_with_fewer_pictures_than_features():
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_the_truth_itself_lies_on_the_floor_and_a_shift_above_it(distance):
     true, drive = cloud(60), np.repeat(np.arange(12), 5)
-    itself, excess = across_drives(true, true, drive, distance)
+    found = across_drives({"same": true, "shifted": true + 1.0}, true, drive, distance)
+    value, excess = found["same"]
+    assert value == found["truth"][0]
     assert (excess.value, excess.low, excess.high) == (0.0, 0.0, 0.0)
-    shifted, excess = across_drives(true + 1.0, true, drive, distance)
-    assert shifted.value > itself.value
-    assert excess.low > 0.0
+    assert found["shifted"][0].value > value.value
+    assert found["shifted"][1].low > 0.0
 
 
 def test_one_drive_alone_has_no_distance():
-    value, excess = across_drives(cloud(5), cloud(5), np.zeros(5, np.int64), kernel_distance)
-    assert np.isnan(value.value)
-    assert np.isnan(excess.value)
+    found = across_drives({"dream": cloud(5)}, cloud(5), np.zeros(5, np.int64), kernel_distance)
+    for value, excess in found.values():
+        assert np.isnan(value.value)
+        assert np.isnan(excess.value)
 
 
 def test_the_meter_s_features_tell_pictures_apart_and_lead_to_its_states():

@@ -174,3 +174,11 @@ def test_the_section_says_in_words_and_charts_what_was_found():
     assert sweep.identity
     np.testing.assert_allclose(sweep.series[0].y, sweep.series[0].x, atol=0.05)
     assert {kept.metric for kept in good.samples} >= {"yaw_rate_error_meter_radps", "creep_meter_m"}
+
+
+def test_a_question_without_a_start_is_skipped_and_says_why():
+    turning = painted.subject("obeys")
+    turning.drives.state_NS[:, 1] = 0.5
+    figures = control(turning).figures
+    assert "on a straight" in figures["round_trip"]["skipped"]
+    assert figures["pedals"]["stopped"]["value"] == 1.0
