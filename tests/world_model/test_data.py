@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -126,8 +127,11 @@ def test_drives_are_encoded_once_for_each_tokenizer(checkpoint, spoiled):
     (path.parent / "done").unlink()  # as if interrupted
     encode_drives(checkpoint, spoiled, "val")
     assert path.stat().st_mtime_ns > written
-    encode_drives(replace(checkpoint, hash="another"), spoiled, "val")
-    assert len(list(spoiled.glob("latents-*"))) == 2
+    other = copy.deepcopy(checkpoint.tokenizer)
+    for part, folders in ((other.decoder, 1), (other.encoder, 2), (other.quantizer.repair[0], 3)):
+        next(part.parameters()).data += 0.1  # a decoder changes no token
+        encode_drives(replace(checkpoint, tokenizer=other), spoiled, "val")
+        assert len(list(spoiled.glob("latents-*"))) == folders
 
 
 # -- batches of world-model training -------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Encode cached drives once: latent maps, tokens and what each token shows, beside the frames.
 
-World-model training never touches pixels: it reads these arrays. They are named after the tokenizer's
-weights, so another tokenizer never meets them.
+World-model training never touches pixels: it reads these arrays. They are named after the weights that
+made them, encoder and codes, so another tokenizer never meets them and a better decoder changes nothing.
 
 Shapes: N frames, C channels, h w latent map, L tokens of a frame.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_model.checkpoint import Checkpoint
+from world_model.tokenizer.model import Tokenizer
 from world_model.training.data import Drives, load_drives
 
 LINE, VEHICLE = 3, 4  # classes of the masks; see docs/recordings.md
@@ -49,7 +51,8 @@ def encode_drives(
     drives = load_drives(cache_dir, split, limit)
     shared = dist.is_initialized()
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
-    paths = [_folder(cache_dir, checkpoint, shard) for shard in drives.frame_shards]
+    root = Path(cache_dir) / f"latents-{encoding_hash(checkpoint.tokenizer)[:12]}"
+    paths = [root / _name(shard) for shard in drives.frame_shards]
     for i, path in enumerate(paths):
         if i % world_size == rank and not (path / "done").is_file():
             _encode_shard(checkpoint, drives, i, path)
@@ -64,9 +67,19 @@ def encode_drives(
     )
 
 
-def _folder(cache_dir: Path | str, checkpoint: Checkpoint, shard: NDArray[np.uint8]) -> Path:
-    name = Path(str(getattr(shard, "filename", "shard"))).name.split(".")[0]
-    return Path(cache_dir) / f"latents-{checkpoint.hash[:12]}" / name
+def encoding_hash(tokenizer: Tokenizer) -> str:
+    """blake2b-128 over all that decides a picture's latents and tokens, in hex."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(tokenizer.state_dict().items()):
+        # moving sums and counts matter to the tokenizer's training alone
+        if not name.startswith("decoder.") and not name.endswith(("count_KV", "sum_KVC")):
+            hasher.update(name.encode())
+            hasher.update(value.contiguous().numpy().tobytes())
+    return hasher.hexdigest()
+
+
+def _name(shard: NDArray[np.uint8]) -> str:
+    return Path(str(getattr(shard, "filename", "shard"))).name.split(".")[0]
 
 
 def _encode_shard(checkpoint: Checkpoint, drives: Drives, i: int, path: Path) -> None:
