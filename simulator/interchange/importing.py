@@ -87,7 +87,7 @@ def written_as(scenario: Scenario, folder: Path) -> str:
         "traffic": {"cars": 0},
         "duration_s": scenario.duration_s,
     }
-    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
 
 
 Recording = Annotated[Path, typer.Argument(help="CommonRoad XML file, 2018b or 2020a.")]
