@@ -10,6 +10,7 @@ from pathlib import Path
 import painted
 import pyarrow.parquet as pq
 import pytest
+import torch
 from rich.progress import Progress
 
 from simulator.evaluation.folder import ReportError, ReportFolder, read_report
@@ -23,7 +24,7 @@ from simulator.evaluation.report import (
     samples,
     table,
 )
-from simulator.evaluation.settings import OpenLoopConfig
+from simulator.evaluation.settings import EvalConfig, OpenLoopConfig
 
 SECTION = Section(
     "paths",
@@ -44,10 +45,15 @@ SMALL = dataclasses.replace(
 )
 
 
+def subject_of(kind: str, config: EvalConfig) -> painted.PaintedSubject:
+    torch.manual_seed(0)  # the meter's network, which compares sets of pictures, is untrained
+    return painted.subject(kind, config)
+
+
 def run(folder: Path, kind: str = "obeys", **changes: object):
     config = dataclasses.replace(SMALL, output=str(folder), **changes)
     with Progress(disable=True) as bar:
-        return judge(painted.subject(kind, config), ["open-loop"], folder, bar)
+        return judge(subject_of(kind, config), ["open-loop"], folder, bar)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +94,7 @@ def test_a_finished_report_is_complete_and_readable(finished):
 
 
 def test_a_broken_off_evaluation_goes_on_where_it_stopped(finished, tmp_path):
-    subject = painted.subject("obeys", SMALL)
+    subject = subject_of("obeys", SMALL)
     step, steps = subject.engine.step, iter(range(3))
 
     def breaks(action, noise):
