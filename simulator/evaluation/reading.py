@@ -110,10 +110,15 @@ def chart(name: str, true_N: NDArray[np.float32], read_N: NDArray[np.float32]) -
 
 
 def verdicts(errors: dict[str, tuple[float, float]]) -> list[Verdict]:
-    """What this report can say about the pictures at all, by the meter's R² on true ones."""
+    """What this report can say about the pictures at all, by the meter's R² on true ones.
+
+    A state that never changes in the drives (R² is NaN) is left out.
+    """
     found = []
     for trusted in (True, False):
-        names = [name for name, (_, r2) in errors.items() if (r2 >= READABLE_R2) is trusted]
+        names = [
+            name for name, (_, r2) in errors.items() if r2 == r2 and (r2 >= READABLE_R2) is trusted
+        ]
         if not names:
             continue
         listed = ", ".join(

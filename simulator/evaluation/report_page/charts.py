@@ -43,7 +43,7 @@ def chart_svg(chart: Chart, number: int = 0) -> str:
         axes = figure.add_subplot()
         axes.grid(True, axis="y" if chart.categories else "both")
         axes.set_xlabel(chart.x_label)
-        axes.set_ylabel(textwrap.fill(chart.y_label, 36))
+        axes.set_ylabel(textwrap.fill(chart.y_label, 30))
         if chart.log_x:
             _log_ticks(axes, chart)
         if chart.categories:
