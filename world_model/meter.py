@@ -36,6 +36,9 @@ CONFIG = "meter.json"  # not config.json: that marks a world model
 
 MOTION, PLACE = STATE_HEADS[:2], STATE_HEADS[2:]
 
+TEXTURE, LAYOUT = 9, 17
+"""Where the place network is cut for `Meter.features`: after its third convolution, before its flattening."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeterConfig:
@@ -111,20 +114,22 @@ class Meter(nn.Module):
 
     @torch.no_grad()
     def features(self, frames_BHWC: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
-        """What the place network sees in single uint8 pictures before it names states: (B, F).
+        """What the place network sees in single uint8 pictures, (B, F), for comparing sets of pictures.
 
-        The activations of its last hidden layer, for comparing sets of pictures in-domain.
+        Texture: mean and deviation of each channel in mid-network; layout: its last map, averaged over 2x4
+        cells. The hidden layer behind them won't do: it forgets all that is of no use for the states, and
+        noise or a picture upside down look like a road to it.
         """
-        parts = [
-            self.place[:-1](
-                self.shrink(frames_BHWC[i : i + batch]).contiguous(
-                    memory_format=torch.channels_last
-                )
-            )
-            for i in range(0, len(frames_BHWC), batch)
-        ]
+        parts = []
+        for i in range(0, len(frames_BHWC), batch):
+            x = self.shrink(frames_BHWC[i : i + batch])
+            x = x.contiguous(memory_format=torch.channels_last)
+            texture = self.place[:TEXTURE](x)
+            layout = self.place[TEXTURE:LAYOUT](texture)
+            cells = nn.functional.adaptive_avg_pool2d(layout, (2, 4)).flatten(1)
+            parts.append(torch.cat([texture.mean((2, 3)), texture.std((2, 3)), cells], 1))
         if not parts:
-            return np.zeros((0, self.config.place_hidden), np.float32)
+            return np.zeros((0, 2 * self.config.channels[1] + 8 * self.config.squeeze), np.float32)
         seen: NDArray[np.float32] = torch.cat(parts).numpy()
         return seen
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from simulator.assets import assets_dir, model_dir
+from simulator.envs.contexts import read_context
 from simulator.evaluation import perceptual
+from simulator.evaluation.envelope import fit_reader
 from simulator.evaluation.feature_distance import (
     across_drives,
     frechet_distance,
     kernel_distance,
     shrunk_covariance,
 )
-from world_model.meter import Meter, MeterConfig
+from world_model.meter import LAYOUT, TEXTURE, Meter, MeterConfig, load_meter
 
 DISTANCES = [frechet_distance, kernel_distance]
 
@@ -74,16 +78,49 @@ def test_one_drive_alone_has_no_distance():
         assert np.isnan(excess.value)
 
 
-def test_the_meter_s_features_tell_pictures_apart_and_lead_to_its_states():
+def test_the_meter_s_features_have_one_row_a_picture_whatever_the_batch():
     torch.manual_seed(0)
     meter = Meter(MeterConfig(channels=(8, 8, 8), squeeze=4, motion_hidden=8, place_hidden=16))
     frames = np.random.default_rng(0).integers(0, 255, (3, 64, 128, 3)).astype(np.uint8)
     seen = meter.features(frames, batch=2)
-    assert seen.shape == (3, 16)
-    with torch.no_grad():
-        states = (meter.place[-1](torch.from_numpy(seen)) * meter.scale_S[2:]).numpy()
-    np.testing.assert_allclose(states, meter.read(frames, frames)[:, 2:], rtol=1e-4, atol=1e-5)
-    assert meter.features(frames[:0]).shape == (0, 16)
+    assert seen.shape == (3, 2 * 8 + 8 * 4)
+    np.testing.assert_allclose(seen, meter.features(frames), rtol=1e-4, atol=1e-5)
+    assert meter.features(frames[:0]).shape == (0, seen.shape[1])
+    layers = [type(layer).__name__ for layer in meter.place]
+    assert layers[TEXTURE - 3 : TEXTURE] == ["Conv2d", "GroupNorm", "SiLU"]
+    assert layers[LAYOUT] == "Flatten"
+
+
+@pytest.fixture(scope="module")
+def starts() -> np.ndarray:
+    """True frames: the last one of each shipped start."""
+    paths = sorted((assets_dir() / "contexts" / "town").glob("*/*/meta.json"))
+    return np.stack([read_context(path.parent).frames_THWC[-1] for path in paths])
+
+
+def spoilt(frames: np.ndarray) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    tiles = frames.reshape(-1, 8, 16, 16, 16, 3).swapaxes(2, 3).reshape(-1, 128, 16, 16, 3)
+    mixed = tiles[:, rng.permutation(128)].reshape(-1, 8, 16, 16, 16, 3).swapaxes(2, 3)
+    return {
+        "grey": np.full_like(frames, 110),
+        "noise": rng.integers(0, 255, frames.shape).astype(np.uint8),
+        "upside down": np.ascontiguousarray(frames[:, ::-1]),
+        "mixed up": mixed.reshape(frames.shape),
+        "blurred": np.stack([cv2.GaussianBlur(f, (0, 0), 6) for f in frames]),
+    }
+
+
+def test_the_shipped_meter_s_features_know_a_road_from_what_is_none(starts):
+    meter = load_meter(model_dir("meter")).meter
+    half, other = meter.features(starts[::2]), meter.features(starts[1::2])
+    reader = fit_reader(half)
+    usual = np.quantile(reader.distance(other), 0.75)
+    for name, frames in spoilt(starts[1::2]).items():
+        features = meter.features(frames)
+        for distance in DISTANCES:
+            assert distance(features, half) > 1.15 * distance(other, half), name
+        assert (reader.distance(features) > usual).mean() > 0.5, name
 
 
 def test_missing_weights_are_named(monkeypatch, tmp_path):
