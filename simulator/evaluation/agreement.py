@@ -65,8 +65,8 @@ def agreement(
         figures,
         tables(pairs, found, gaps),
         (notes(pairs, course, bool(gaps)),),
-        charts=(chart(pairs),),
-        verdicts=verdicts(panel, pairs, found),
+        charts=(chart(pairs, settings.dreamed),),
+        verdicts=verdicts(len(panel), found, course.in_words()),
         samples=(
             samples("spread of dream and truth", np.abs(pairs.dream_NP - pairs.truth_NP).ravel(),
                     np.repeat(pairs.scenario_N, len(panel)),
@@ -180,7 +180,10 @@ def tables(pairs: Pairs, found: dict[str, Interval], gaps: dict[str, Interval]) 
         "passed, dream",
     )
     ideal = {"mmrv": "0", "bias": "0"}
-    numbers = [(name, str(value), ideal.get(name, "1")) for name, value in found.items()]
+    numbers = [
+        (name, "–" if np.isnan(value.value) else str(value), ideal.get(name, "1"))
+        for name, value in found.items()
+    ]
     numbers += [(f"exploitability gap, {name}", str(gap), "0") for name, gap in gaps.items()]
     return (
         table("Drive scores in both worlds, best true score first", columns, lines),
@@ -188,25 +191,25 @@ def tables(pairs: Pairs, found: dict[str, Interval], gaps: dict[str, Interval]) 
     )
 
 
-def chart(pairs: Pairs) -> Chart:
-    """Every policy as a point."""
+def chart(pairs: Pairs, dreamed: Sequence[str]) -> Chart:
+    """Every driver as a point, those trained in the dream apart."""
     truth, dream = pairs.truth_NP.mean(0), pairs.dream_NP.mean(0)
-    points = tuple(
-        Series(name, (float(truth[i]),), (float(dream[i]),)) for i, name in enumerate(pairs.panel)
+    bred = np.isin(pairs.panel, list(dreamed))
+    series = tuple(
+        Series(name, tuple(truth[chosen].tolist()), tuple(dream[chosen].tolist()))
+        for name, chosen in (("panel", ~bred), ("trained in the dream", bred))
+        if chosen.any()
     )
-    return Chart(
-        "Score of each driver", "in the reference world", "in the dream", points, "scatter", True
-    )
+    title, x, y = "Score of each driver", "in the reference world", "in the dream"
+    return Chart(title, x, y, series, "scatter", True)
 
 
 def notes(pairs: Pairs, course: Course, has_gap: bool) -> str:
     """How it was measured."""
-    given = f"at most {course.steps} steps" if course.steps else "each scenario's own time"
     text = (
-        f"{len(pairs.panel)} drivers at {len(pairs.scenario_N)} places (scenario and seed), {given}, from"
-        " the same eight frames in both worlds; intervals by bootstrap over scenarios. Correlations, R²,"
-        " MMRV and bias are those of the drivers' mean drive scores; R² is without a fit; kappa is on pass"
-        " and fail of every single drive."
+        f"{len(pairs.panel)} drivers, {course.in_words()}, from the same eight frames in both worlds;"
+        " intervals by bootstrap over scenarios. Correlations, R², MMRV and bias are those of the"
+        " drivers' mean drive scores; R² is without a fit; kappa is on pass and fail of every drive."
     )
     if pairs.left_out:
         text += f" {pairs.left_out} places where a world broke down are left out."
@@ -215,19 +218,22 @@ def notes(pairs: Pairs, course: Course, has_gap: bool) -> str:
     return text
 
 
-def verdicts(panel: Sequence[str], pairs: Pairs, found: dict[str, Interval]) -> tuple[Verdict, ...]:
+def verdicts(drivers: int, found: dict[str, Interval], driven: str) -> tuple[Verdict, ...]:
     """Whether the dream may rank drivers, and whether its passes mean anything."""
     rank, passes, high = found["spearman"], found["kappa"], found["bias"]
+    if np.isnan(passes.value):
+        single = "dream and reference world can't be compared: all drives ended alike"
+    else:
+        single = f"dream and reference world agree with kappa {passes} (1: always, 0: by chance)"
     return (
         Verdict(
-            f"Ranking drivers: the dream's order of {len(panel)} drivers has a rank correlation of {rank}"
-            " with the reference world's (1: the same order).",
+            f"Ranking drivers: the dream's order of {drivers} drivers has a rank correlation of {rank}"
+            f" with the reference world's (1: the same order; {driven}).",
             rank.low > TRUSTED_SPEARMAN,
         ),
         Verdict(
-            f"Pass or fail of a single drive: dream and reference world agree with kappa {passes}"
-            f" (1: always, 0: by chance); the dream's scores are {abs(high.value):.2f} too"
-            f" {'high' if high.value > 0 else 'low'} on average.",
+            f"Pass or fail of a single drive: {single}; the dream's scores are"
+            f" {abs(high.value):.2f} too {'high' if high.value > 0 else 'low'} on average.",
             passes.low > TRUSTED_SPEARMAN,
         ),
     )

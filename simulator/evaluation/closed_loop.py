@@ -59,7 +59,7 @@ def closed_loop(
         figures,
         (score_table(by_policy), place_table(by_policy, settings.policies), *error_table(rows)),
         (notes(course, rows, settings.env),),
-        verdicts=verdicts(by_policy, settings.policies[0], settings.env, not settings.steps),
+        verdicts=verdicts(by_policy, settings.policies[0], settings.env, course),
         samples=tuple(score_samples(name, part) for name, part in by_policy.items()),
     )
 
@@ -152,12 +152,10 @@ def score_samples(name: str, rows: Sequence[Row]) -> Samples:
 
 def notes(course: Course, rows: Sequence[Row], env: str) -> str:
     """How it was driven, and what the scores mean in this world."""
-    places = course.places()
-    given = f"at most {course.steps} steps" if course.steps else "each scenario's own time"
     text = (
-        f"{len({name for name, _ in places})} scenarios, {len(course.seeds)} seeds, {given}; the"
-        " lane keeper drives the first 0.7 s of every drive. EP is measured against the lane keeper"
-        " in the reference world. A policy that broke down scores 0; a scenario that did is left out."
+        f"{course.in_words()}; the lane keeper drives the first 0.7 s of every drive. EP is measured"
+        " against the lane keeper in the reference world. A policy that broke down scores 0; a"
+        " scenario that did is left out."
     )
     if env == "dream":
         text += (
@@ -171,11 +169,11 @@ def notes(course: Course, rows: Sequence[Row], env: str) -> str:
 
 
 def verdicts(
-    by_policy: dict[str, list[Row]], judged: str, env: str, whole: bool
+    by_policy: dict[str, list[Row]], judged: str, env: str, course: Course
 ) -> tuple[Verdict, ...]:
     """What the first judged policy's score is worth, and whether danger is dangerous here.
 
-    Danger is judged on `whole` drives only: in shorter ones it may not have come yet.
+    Danger is judged on whole drives only: in shorter ones it may not have come yet.
     """
     where = WORLDS[env]
     known = values(by_policy[judged], "drive_score"), values(by_policy[RANDOM], "drive_score")
@@ -184,13 +182,14 @@ def verdicts(
     scores = [interval(by_policy[name], "drive_score").value for name in (judged, RANDOM)]
     said = [
         Verdict(
-            f"In {where} {judged} scores {cell(scores[0], 2)} and a random driver"
-            f" {cell(scores[1], 2)} (of 1); the difference is {better}.",
+            f"Telling a driver from chance: in {where} {judged} scores {cell(scores[0], 2)} of 1"
+            f" and a random driver {cell(scores[1], 2)}; the difference is {better}"
+            f" ({course.in_words()}).",
             better.low > 0.0,
         )
     ]
     check = critical_check(by_policy[CONSTANT])
-    if check["drives"] and whole:
+    if check["drives"] and not course.steps:
         count, failed = check["drives"], check["failed_by_constant_velocity"]
         said.append(
             Verdict(

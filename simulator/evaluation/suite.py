@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import scenarios
+from simulator.ego import DT_S
 from simulator.evaluation import scores
 from simulator.evaluation.conditions import code_hash
 from simulator.evaluation.crew import Crew
@@ -44,6 +45,13 @@ class Course:
     def places(self) -> list[tuple[str, int]]:
         """Every scenario with every seed."""
         return [(name, seed) for name in self.scenarios or scenarios.names() for seed in self.seeds]
+
+    def in_words(self) -> str:
+        """How much is driven."""
+        places = self.places()
+        count = len({name for name, _ in places})
+        given = f"at most {self.steps * DT_S:g} s" if self.steps else "each scenario's own time"
+        return f"{count} scenario(s), {len(self.seeds)} seed(s), {given}"
 
     def job(self, env: str, policy: str, scenario: str, seed: int) -> Job:
         """One drive of this course."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.evaluation import ranking
-from simulator.evaluation.agreement import Pairs, statistics, tables, verdicts
+from simulator.evaluation.agreement import Pairs, chart, statistics, tables, verdicts
 from simulator.evaluation.scores import Scores
 from simulator.evaluation.suite import Row
 
@@ -53,7 +53,7 @@ def test_a_dream_that_reverses_the_order_is_not_trusted():
     assert found["spearman"].value == pytest.approx(-1.0)
     assert found["kendall"].value == pytest.approx(-1.0)
     assert found["mmrv"].value == pytest.approx((0.8 + 0.6 + 0.4 + 0.6 + 0.8) / 5)
-    assert not any(verdict.trusted for verdict in verdicts(pairs.panel, pairs, found))
+    assert not any(verdict.trusted for verdict in verdicts(5, found, "four scenarios"))
 
 
 def test_mmrv_is_the_worst_true_difference_that_the_dream_turns_round():
@@ -81,11 +81,24 @@ def test_a_place_where_a_world_broke_down_is_left_out_for_all():
     assert pairs.scenario_N.tolist() == ["x"]
 
 
+def test_where_every_drive_passes_pass_and_fail_are_not_trusted():
+    pairs = pairs_of(lambda s: s)
+    pairs.passed_truth_NP[:] = pairs.passed_dream_NP[:] = 1.0
+    found = statistics(pairs)
+    single = verdicts(5, found, "four scenarios")[1]
+    assert not single.trusted
+    assert "all drives ended alike" in single.text
+    assert ("kappa", "–", "1") in tables(pairs, found, {})[1].rows
+
+
 def test_a_driver_bred_in_the_dream_shows_its_gap():
     pairs = pairs_of(lambda s: min(1.0, s + 0.3))
     assert pairs.gap("p4").value == pytest.approx(0.3)
     shown = tables(pairs, statistics(pairs), {"p4": pairs.gap("p4")})[1]
     assert any("exploitability gap, p4" in line for line in shown.rows)
+    panel, bred = chart(pairs, ("p4",)).series
+    assert (len(panel.x), len(bred.x)) == (4, 1)
+    assert bred.y[0] == pytest.approx(bred.x[0] + 0.3)
 
 
 scores = st.lists(st.integers(0, 20), min_size=6, max_size=6).map(lambda v: np.array(v) / 20)

@@ -62,8 +62,8 @@ def test_a_run_goes_on_where_it_stopped_and_workers_change_nothing(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     rows = run(course(one, ("calm_cruise", "cut_in"), 1), "test", wanted)
     assert run(course(two, ("calm_cruise", "cut_in"), 2), "test", wanted) == rows
-    tables = [pq.read_table(root / "steps.parquet") for root in (one, two)]
-    assert tables[0].equals(tables[1])
+    for name in ("episodes.parquet", "steps.parquet"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
     assert [row.scores.drive_score for row in rows if row.policy == "log_replay"] == [1.0, 1.0]
 
     files = {path: path.stat().st_mtime_ns for path in (one / "episodes").rglob("*.parquet")}
