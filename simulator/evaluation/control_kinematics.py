@@ -87,7 +87,7 @@ def kinematics(subject: Subject, progress: Progress) -> Part:
         table(
             f"Pose by pixels, by heads and by the pedals, after {steps * DT_S:g} s",
             ("compared", "position, m [95 %]", "heading, rad [95 %]",
-             "|yaw rate - kinematics|, rad/s [95 %]"),
+             "yaw rate off kinematics, rad/s [95 %]"),
             lines,
         ),
         f"Kinematics: recorded actions from {len(rows)} starts, {steps * DT_S:g} s; poses by integrating"

@@ -129,10 +129,11 @@ def _verdicts(
     offset: Interval,
     seconds: float,
 ) -> tuple[Verdict, ...]:
+    both = float((stopped & moving).mean())
     braking = Verdict(
-        f"Pedals: {stopped.mean():.0%} of the dreams come to a standstill under full brake and"
-        f" {moving.mean():.0%} pull away again under throttle, in the picture and in the heads.",
-        bool(min(stopped.mean(), moving.mean()) >= 0.9),
+        f"Pedals: {stopped.mean():.0%} of the dreams come to a standstill under full brake, in the picture"
+        f" and in the heads; {both:.0%} then pull away again under throttle.",
+        both >= 0.9,
     )
     if creep is None:
         return (braking,)

@@ -91,7 +91,7 @@ def round_trip(subject: Subject, progress: Progress) -> Part:
         table(
             "Round trip: heading by integrated yaw rate, rad",
             ("reader", "turned left [95 %]", "left over at the end [95 %]",
-             "|error| at the end [95 %]", "as share of the turn [95 %]"),
+             "abs. error at the end [95 %]", "as share of the turn [95 %]"),
             lines,
         ),
         f"Round trip: {len(rows)} starts on straights; {way} steps left, {way} right, {rest} straight,"

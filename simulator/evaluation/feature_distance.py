@@ -31,12 +31,18 @@ def frechet_distance(a_NF: Features, b_MF: Features) -> float:
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B shrunk covariances: with fewer pictures than
     features the plain ones are singular, and the distance grows with what is missing.
     """
+    features = a_NF.shape[1]
+    a, b = (x.astype(np.float64) - x.mean(0, dtype=np.float64) for x in (a_NF, b_MF))
     mean = np.square(a_NF.mean(0, dtype=np.float64) - b_MF.mean(0, dtype=np.float64)).sum()
-    a, b = shrunk_covariance(a_NF), shrunk_covariance(b_MF)
-    sizes, axes = np.linalg.eigh(a)
+    if len(a) + len(b) < features:  # all that varies lies in few directions: the same, much faster
+        basis, _ = np.linalg.qr(np.concatenate([a, b]).T)
+        a, b = a @ basis, b @ basis
+    (a_cov, a_rest), (b_cov, b_rest) = (_shrunk(x, features) for x in (a, b))
+    sizes, axes = np.linalg.eigh(a_cov)
     root = (axes * np.sqrt(np.maximum(sizes, 0.0))) @ axes.T
-    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0.0)).sum()
-    return max(0.0, float(mean + np.trace(a) + np.trace(b) - 2 * overlap))
+    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b_cov @ root), 0.0)).sum()
+    elsewhere = (features - len(sizes)) * (np.sqrt(a_rest) - np.sqrt(b_rest)) ** 2
+    return max(0.0, float(mean + np.trace(a_cov) + np.trace(b_cov) - 2 * overlap + elsewhere))
 
 
 def shrunk_covariance(values_NF: Features) -> NDArray[np.float64]:
@@ -44,14 +50,17 @@ def shrunk_covariance(values_NF: Features) -> NDArray[np.float64]:
 
     Chen et al. 2010, "Shrinkage algorithms for MMSE covariance estimation", equation 23.
     """
-    n, f = values_NF.shape
     centred = values_NF.astype(np.float64) - values_NF.mean(0, dtype=np.float64)
-    plain = centred.T @ centred / n
-    scale, energy = np.trace(plain) / f, np.square(plain).mean()
-    spread = (n + 1) * (energy - scale**2 / f)
-    share = 1.0 if spread <= 0.0 else min(1.0, (energy + scale**2) / spread)
-    out: NDArray[np.float64] = (1 - share) * plain + share * scale * np.eye(f)
-    return out
+    return _shrunk(centred, values_NF.shape[1])[0]
+
+
+def _shrunk(centred_NR: NDArray[np.float64], features: int) -> tuple[NDArray[np.float64], float]:
+    """Shrunk covariance in the R directions given, and the variance in all others of the features."""
+    plain = centred_NR.T @ centred_NR / len(centred_NR)
+    scale, energy = np.trace(plain) / features, np.square(plain).sum() / features**2
+    spread = (len(centred_NR) + 1) * (energy - scale**2 / features)
+    share = 1.0 if spread <= 0.0 else min(1.0, float((energy + scale**2) / spread))
+    return (1 - share) * plain + share * scale * np.eye(len(plain)), float(share * scale)
 
 
 def kernel_distance(a_NF: Features, b_MF: Features) -> float:

@@ -93,7 +93,7 @@ def _softened(frame_HWC: NDArray[np.uint8], detail: float) -> NDArray[np.float32
     if left(0.0) <= detail * (1 + 1e-3) + 1e-6:  # uint8 and float32 grey differ in rounding
         return colour
     low, high = 0.2, MOST_BLUR_PX
-    for _ in range(10):
+    for _ in range(8):
         middle = float(np.sqrt(low * high))
         low, high = (low, middle) if left(middle) <= detail else (middle, high)
     return cv2.GaussianBlur(colour, (0, 0), high).astype(np.float32, copy=False)

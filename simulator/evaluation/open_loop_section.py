@@ -23,6 +23,7 @@ from simulator.evaluation.report import (
     Series,
     Table,
     Verdict,
+    cell,
     samples,
     table,
 )
@@ -156,9 +157,16 @@ def value_tables(clips: Clips, skipped: dict[str, str]) -> tuple[Table, ...]:
 
 
 def set_table(clips: Clips, sets: dict[Key, tuple[Interval, Interval]]) -> Table:
-    """Sets of pictures; the truth's own row is the floor."""
+    """Sets of pictures; the truth's own row is the floor, the others say by how much they exceed it."""
     named = dict.fromkeys((d, s) for d, s, _ in sets)
-    lines = [(d, s, *(str(sets[d, s, h][0]) for h in clips.horizons)) for d, s in named]
+    lines = []
+    for distance, source in named:
+        pairs = [sets[distance, source, h] for h in clips.horizons]
+        if source == "truth":
+            cells = [str(value) for value, _ in pairs]
+        else:
+            cells = [f"{cell(value.value)} (over floor {excess})" for value, excess in pairs]
+        lines.append((distance, source, *cells))
     return table(
         "Sets of pictures: distance from the truth of other drives [95 % of random halvings]",
         ("distance", "source (truth: the floor)", *columns(clips)),

@@ -40,6 +40,14 @@ def test_a_wider_set_has_the_distance_of_the_widths():
     assert frechet_distance(many, 3 * many) == pytest.approx(6 * (3 - 1) ** 2, rel=0.05)
 
 
+def test_with_few_pictures_the_distance_is_that_of_the_shrunk_covariances():
+    a, b = cloud(5, 30), 2 * cloud(6, 30, seed=1) + 0.3
+    first, second = shrunk_covariance(a), shrunk_covariance(b)
+    overlap = np.sqrt(np.linalg.eigvals(first @ second).real).sum()
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(first + second) - 2 * overlap
+    assert frechet_distance(a, b) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_further_shift_is_a_larger_distance(distance):
     a, b = cloud(40), cloud(40, seed=1)
