@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.constant import Constant
 from agents.lane_keeper import LaneKeeper, LaneKeeperConfig
 from agents.policy import Policy
 from agents.random_policy import Random
@@ -99,6 +98,24 @@ class ConstantVelocity:
         return np.array([steer, pedal], np.float32)
 
 
+class StandStill:
+    """Brakes along its lane, gently, and stays there."""
+
+    uses_camera = False
+    PEDAL = -0.4
+
+    def __init__(self) -> None:
+        self._keeper = LaneKeeper()
+
+    def reset(self, seed: int | None = None) -> None:
+        """It uses no randomness."""
+        self._keeper.reset()
+
+    def act(self, observation: Any, info: Mapping[str, Any]) -> NDArray[np.float32]:
+        """Steer along the lane, brake."""
+        return np.array([self._keeper.act(observation, info)[0], self.PEDAL], np.float32)
+
+
 class Blind:
     """Another driver who sees black, and of `info` gets only what the car's own sensors tell.
 
@@ -144,7 +161,7 @@ PANEL: dict[str, Callable[[], Policy]] = {
     "lane_drifter": _faulty(drift_m=1.2),
     "constant_velocity": ConstantVelocity,
     "blind": Blind,
-    "stand_still": partial(Constant, 0.0, -0.4),
+    "stand_still": StandStill,
     "random": Random,
 }
 """Sixteen drivers by name, the expert first."""

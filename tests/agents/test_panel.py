@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from test_drivers import Lane, drive
@@ -50,6 +52,14 @@ def test_constant_velocity_runs_into_whoever_brakes():
     trace = drive(ConstantVelocity(), Lane(lead_distance_m=30.0, lead_mps=5.0), 100)
     assert {round(row["speed_mps"]) for row in trace} == {15}
     assert trace[-1]["lead_distance_m"] < 0.0
+
+
+def test_standing_still_is_reached_gently_and_within_the_lane():
+    trace = drive(PANEL["stand_still"](), Lane(curvature_1pm=0.01), 100)
+    speeds = [15.0, *(row["speed_mps"] for row in trace)]
+    assert trace[-1]["speed_mps"] == 0.0
+    assert max(a - b for a, b in itertools.pairwise(speeds)) < 0.405
+    assert max(abs(row["lane_offset_m"]) for row in trace) < 0.5
 
 
 def test_the_blind_driver_sees_black_and_knows_its_own_sensors_only():

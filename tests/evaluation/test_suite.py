@@ -14,14 +14,14 @@ TROUBLE = {
     "Raises": "RuntimeError: lost the map",
     "NotANumber": "not an action",
     "WrongShape": "shape (3,)",
-    "Hangs": "no action within 6 s (step 2)",
+    "Hangs": "no action within 4 s (step 2)",
     "Dies": "exit code 3 (step 2)",
     "Missing": "no class 'Missing'",
 }
 
 
 def course(root: Path, scenarios: tuple[str, ...], workers: int) -> Course:
-    return Course(root, scenarios, (0,), 4, workers, 6.0, "")
+    return Course(root, scenarios, (0,), 4, workers, 4.0, "")
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +60,15 @@ def test_every_breakdown_is_a_row_and_costs_nobody_else_anything(tmp_path, impos
 def test_a_run_goes_on_where_it_stopped_and_workers_change_nothing(tmp_path):
     wanted = [("truth", "log_replay"), ("truth", "strong_noise")]
     one, two = tmp_path / "one", tmp_path / "two"
-    rows = run(course(one, ("calm_cruise", "cut_in"), 1), "test", wanted)
-    assert run(course(two, ("calm_cruise", "cut_in"), 2), "test", wanted) == rows
+    rows = run(course(one, ("cut_in",), 1), "test", wanted)
+    assert run(course(two, ("cut_in",), 2), "test", wanted) == rows
     for name in ("episodes.parquet", "steps.parquet"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
-    assert [row.scores.drive_score for row in rows if row.policy == "log_replay"] == [1.0, 1.0]
+    assert [row.scores.drive_score for row in rows if row.policy == "log_replay"] == [1.0]
 
     files = {path: path.stat().st_mtime_ns for path in (one / "episodes").rglob("*.parquet")}
     lost = next(path for path in files if "strong_noise" in str(path))
     lost.unlink()
-    assert run(course(one, ("calm_cruise", "cut_in"), 1), "test", wanted) == rows
+    assert run(course(one, ("cut_in",), 1), "test", wanted) == rows
     after = {path: path.stat().st_mtime_ns for path in (one / "episodes").rglob("*.parquet")}
     assert {path for path in files if files[path] != after[path]} == {lost}
