@@ -15,6 +15,9 @@ from torch import Tensor
 class SamplingConfig:
     """Temperatures run from the coarsest to the finest scale (the last one is repeated).
 
+    Chance belongs to what is new in the picture, and little is new to a slow car. A world drawn anew with
+    full chance every step flickers while the car stands, and flicker looks like driving: hence `calm`.
+
     Raises:
         ValueError: nothing could be drawn with these numbers.
     """
@@ -22,6 +25,8 @@ class SamplingConfig:
     temperatures: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8)
     top_k: int = 128
     top_p: float = 0.95
+    calm_below_mps: float = 6.0  # slower than this, temperatures fall with the speed ...
+    calm_least: float = 0.15  # ... to this share of theirs at a standstill
 
     def __post_init__(self) -> None:
         if not self.temperatures or min(self.temperatures) <= 0:
@@ -30,17 +35,27 @@ class SamplingConfig:
             raise ValueError(f"top_k={self.top_k}; accepted: 1 or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p}; accepted: above 0, at most 1")
+        if not self.calm_below_mps > 0 or not 0 < self.calm_least <= 1:
+            raise ValueError(
+                f"calm_below_mps={self.calm_below_mps}, calm_least={self.calm_least}; accepted: above"
+                " 0, and above 0 to 1"
+            )
 
     def temperature(self, scale: int) -> float:
         """Temperature of scale k."""
         return self.temperatures[min(scale, len(self.temperatures) - 1)]
 
+    def calm(self, speed_mps_B: Tensor) -> Tensor:
+        """By what share the temperatures count at these speeds, (B,)."""
+        return (speed_mps_B / self.calm_below_mps).clamp(self.calm_least, 1.0)
+
 
 def sample(
-    logits_BLV: Tensor, noise_BL: Tensor, temperature: float, top_k: int, top_p: float
+    logits_BLV: Tensor, noise_BL: Tensor, temperature: float | Tensor, top_k: int, top_p: float
 ) -> tuple[Tensor, Tensor]:
     """Nucleus sampling by inverting the cumulative distribution at `noise_BL` in [0, 1).
 
+    The temperature is a number, or (B, 1, 1) with one for each picture.
     Returns tokens (B, L), int64, and the entropy of the untempered distribution (B, L) in nats.
     The most likely token is always kept. Never a plain argmax: that copies the previous frame.
     """

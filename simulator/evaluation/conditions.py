@@ -38,7 +38,8 @@ def conditions_of(subject: Subject, metered: bool, drives: bool = True) -> dict[
         "checkpoint": subject.checkpoint.hash,
         "backend": config.backend,
         "sampler": f"temperatures {sampling.temperatures}, top_k {sampling.top_k},"
-        f" top_p {sampling.top_p}",
+        f" top_p {sampling.top_p}, calm below {sampling.calm_below_mps} m/s,"
+        f" {sampling.calm_least} of it at a standstill",
         "meter": subject.meter.hash if metered else "not used",
         "held-out drives": _drives_in_words(subject.drives) if drives else "not used",
         "recorded starts": starts_hash(config, subject.folder.name),

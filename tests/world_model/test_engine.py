@@ -190,6 +190,23 @@ def test_what_a_head_never_learned_is_not_fed_back():
     np.testing.assert_array_equal(fed[2][:, 0], out.state["speed_mps"])
 
 
+@pytest.mark.parametrize("known", [STATE_HEADS, ()])
+def test_a_standing_world_is_drawn_with_less_chance(known):
+    """By how much frames of equal contexts differ under other noise, standing and fast."""
+    engine = EagerEngine(tiny.random_checkpoint(known_heads=known), 32, device="cpu")
+    differ = []
+    for speed_mps in (0.0, 20.0):
+        frames, past, ego = (a.repeat(32, 0) for a in context(1))
+        ego[:, -1] = speed_mps, 0.0
+        engine.reset(frames, past, ego)
+        (out,) = drive(engine, np.zeros((1, 32, 2), np.float32))
+        differ.append(float(np.mean(out.tokens_BL != out.tokens_BL[0])))
+    if known:
+        assert differ[0] < 0.9 * differ[1]
+    else:  # whoever doesn't know the speed can't say that the car stands
+        assert differ[0] > 0.9 * differ[1]
+
+
 def test_the_callers_arrays_are_not_kept(engine):
     frames, past, ego = context()
     engine.reset(frames, past, ego)

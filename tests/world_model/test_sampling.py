@@ -129,3 +129,31 @@ def test_the_last_temperature_serves_all_finer_scales():
 def test_numbers_that_draw_nothing_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*accepted"):
         SamplingConfig(**wrong)
+
+
+@given(seeds, noises, temperatures, temperatures)
+def test_each_picture_may_have_its_own_temperature(seed, noise, first, second):
+    logits = torch.cat([random_logits(seed), random_logits(seed + 1)])
+    noise_BL = torch.full((2, 1), noise)
+    both = torch.tensor([first, second]).view(2, 1, 1)
+    tokens = sample(logits, noise_BL, both, VOCABULARY, 1.0)[0]
+    assert tokens[0] == draw(logits[:1], noise, first)[0]
+    assert tokens[1] == draw(logits[1:], noise, second)[0]
+
+
+@given(st.floats(0.0, 60.0, width=32), st.floats(0.0, 60.0, width=32))
+def test_the_slower_the_calmer_and_never_quite_certain(a_mps, b_mps):
+    config = SamplingConfig(calm_below_mps=6.0, calm_least=0.15)
+    slow, fast = config.calm(torch.tensor(sorted([a_mps, b_mps]))).tolist()
+    assert slow >= 0.15 - 1e-6
+    assert slow <= fast <= 1.0
+    assert (fast == 1.0) == (max(a_mps, b_mps) >= 6.0)
+    assert config.calm(torch.tensor([0.0])).item() == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(
+    "given_", [{"calm_below_mps": 0.0}, {"calm_least": 0.0}, {"calm_least": 2}]
+)
+def test_a_calm_that_makes_no_sense_is_refused(given_):
+    with pytest.raises(ValueError, match=r"calm_below_mps=.* accepted"):
+        SamplingConfig(**given_)

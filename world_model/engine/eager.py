@@ -158,14 +158,16 @@ class EagerEngine:
             within("noise, which lies in [0, 1),", noise, 0.0, np.nextafter(1, 0, dtype=np.float32))
         )
         sampling = self.config.sampling
+        calm_B11 = torch.ones(self.batch_size, 1, 1, device=self.torch_device)
+        if STATE_HEADS[0] in self.known:
+            calm_B11 = sampling.calm(self._ego_BE[:, 0]).view(-1, 1, 1)
         entropies: list[Tensor] = []
 
         def choose(k: int, logits_BLV: Tensor) -> Tensor:
             start = sum(e.shape[1] for e in entropies)
             part = noise_L[:, start : start + logits_BLV.shape[1]]
-            tokens, entropy = sample(
-                logits_BLV, part, sampling.temperature(k), sampling.top_k, sampling.top_p
-            )
+            temperature = sampling.temperature(k) * calm_B11
+            tokens, entropy = sample(logits_BLV, part, temperature, sampling.top_k, sampling.top_p)
             entropies.append(entropy)
             return tokens
 
