@@ -87,7 +87,7 @@ class EagerEngine:
 
     # -- the four verbs ------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def reset(
         self,
         context_frames_BTHWC: NDArray[np.uint8],
@@ -130,7 +130,7 @@ class EagerEngine:
         self._actions_BMA[rows] = self._tensor(padded[:, 1 - PAST_ACTIONS :])
         self._ego_BE[rows] = self._tensor(newest)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def append_frame(
         self,
         frame_BHWC: NDArray[np.uint8],
@@ -149,7 +149,7 @@ class EagerEngine:
         latent = self.tokenizer.quantizer.encode(self.tokenizer.latents(self._tensor(frames)))
         self._advance(latent.latent_BChw, action, ego)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
         """See `engine.base.Engine.step`."""
         action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
@@ -208,6 +208,7 @@ class EagerEngine:
         }
 
     @state.setter
+    @torch.inference_mode()
     def state(self, value: Mapping[str, Array]) -> None:
         mine = {
             "past_BPChw": self._past_BPChw,

@@ -36,10 +36,13 @@ class NearCodes(nn.Module):
         out: Tensor = self.read(x_BND)
         return out.view(*out.shape[:-1], self.cells, 2 * self.channels + 1)
 
-    def forward(self, said_BLR: Tensor, rest_BLC: Tensor, codes_VC: Tensor) -> Tensor:
-        """Logits (B, L, V), float32.
+    def forward(
+        self, free_BLV: Tensor, said_BLR: Tensor, rest_BLC: Tensor, codes_VC: Tensor
+    ) -> Tensor:
+        """The free logits plus the near codes' (B, L, V), float32.
 
         Args:
+            free_BLV: logits to add to.
             said_BLR: `values`, in raster order of the token map.
             rest_BLC: what the coarser scales leave over of the last frame, at this scale.
             codes_VC: the scale's codebook.
@@ -49,12 +52,16 @@ class NearCodes(nn.Module):
             gate, change, precision = torch.split(
                 said_BLR.float(), [self.channels, self.channels, 1], -1
             )
-            spread = codes_VC.square().mean()
-            unit = spread.sqrt().clamp_min(1e-6)
+            unit = codes_VC.square().mean().sqrt().clamp_min(1e-6)
             codes = codes_VC / unit
-            expected = (1 + gate) * rest_BLC / unit + change
-            near = expected @ codes.t() - 0.5 * codes.square().sum(1)
-            # precise predictions need a precision of some tens here, vague ones of one: the sum itself would
-            # make all others' share of the clipped gradient small, its mean takes hours to get there
-            logits: Tensor = precision * near / self.channels**0.5
-            return logits
+            expected = (1 + gate) * (rest_BLC / unit) + change
+            # precise predictions need a precision of some tens here, vague ones of one: the sum over channels
+            # would make all others' share of the clipped gradient small, its mean takes hours to get there
+            weight = precision / self.channels**0.5
+            # z . c - |c|^2 / 2 as one product: everything of size V is touched once
+            half_norm_V1 = 0.5 * codes.square().sum(1, keepdim=True)
+            table_VR = torch.cat([codes, half_norm_V1], 1)
+            aim_BLR = torch.cat([weight * expected, -weight], -1)
+            return torch.baddbmm(
+                free_BLV.float(), aim_BLR, table_VR.t().expand(len(aim_BLR), -1, -1)
+            )

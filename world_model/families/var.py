@@ -148,7 +148,7 @@ class Var(nn.Module):
         else:
             said, free = said.squeeze(2), free.squeeze(2)
         rest = quantizer.down(past_BPChw[:, 0] - before_BChw, k).flatten(2).transpose(1, 2)
-        out: Tensor = free + near(said, rest, quantizer.codebook_KVC[k])
+        out: Tensor = near(free, said, rest, quantizer.codebook_KVC[k])
         return out
 
     def raster(self, y_BNmR: Tensor) -> Tensor:
