@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.ego import DT_S
 from simulator.evaluation import metrics
-from simulator.evaluation.envelope import Envelope, window
+from simulator.evaluation.envelope import QUANTITIES, Envelope, window
 from simulator.evaluation.settings import StabilityConfig
 
 ALARM = "drift"
@@ -58,6 +58,9 @@ class Drive:
             self.end = (step, reason)
 
 
+CODES = QUANTITIES.index("codes")
+
+
 def failures(drive: Drive, config: StabilityConfig, envelope: Envelope) -> dict[str, int]:
     """First step at which each rule was broken, `NEVER` if it was kept.
 
@@ -79,7 +82,10 @@ def failures(drive: Drive, config: StabilityConfig, envelope: Envelope) -> dict[
         "offset": np.abs(mean(drive.offset)) > config.offset_limit_m,
     }
     if drive.looks:
-        means = metrics.running_mean(np.array(drive.looks).T, length).T
+        looks_TQ = np.array(drive.looks)
+        means = metrics.running_mean(looks_TQ.T, length).T
+        # the use of codes is over a window already, shorter ones at the beginning: those don't count
+        means[:, CODES] = looks_TQ[:, CODES]
         means[: length - 1] = np.nan  # the ranges are those of whole windows
         broken |= envelope.left(means)
     first = {k: _first(b, config.sample_every) for k, b in broken.items()}

@@ -70,6 +70,14 @@ def test_a_single_odd_frame_is_forgiven():
     assert broken(drive(drift=odd)) == {}
 
 
+def test_the_first_looks_of_a_drive_say_nothing_of_how_its_codes_are_used():
+    """Over one look no code comes twice nor another one: what is counted grows into its range."""
+    narrow = Envelope(np.array(USUAL) - 0.3, np.array(USUAL) + 0.3, drift_alarm=0.25)
+    beginning = [[*USUAL[:3], use, 1.0] for use in np.linspace(0.0, 0.8, 9)]
+    found = failures(drive(looks=[*beginning, *[USUAL] * (STEPS - 9)]), CONFIG, narrow)
+    assert set(found.values()) == {NEVER}
+
+
 def test_standing_still_is_not_frozen():
     assert broken(drive(change=[0.0] * STEPS, speed=[0.0] * STEPS)) == {}
 
