@@ -47,6 +47,7 @@ def compose(group: type[T], name: str, overrides: Sequence[str] = ()) -> T:
             composed = hydra_compose(name, overrides=[_forced(o, accepted) for o in overrides])
         schema = OmegaConf.structured(group)
         _make_writable(schema)
+        _open_optional(schema, composed)
         merged = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error).strip().splitlines()[0]
@@ -72,6 +73,22 @@ def _make_writable(node: Any) -> None:
             _make_writable(child)
 
 
+def _open_optional(schema: Any, given: Any) -> None:
+    """Put defaults where the schema holds None for a dataclass of which a value is given."""
+    from omegaconf import DictConfig
+
+    for key in given:
+        node, value = schema._get_node(key) if key in schema else None, given._get_node(key)
+        if not isinstance(node, DictConfig) or not isinstance(value, DictConfig):
+            continue
+        if node._is_none() and not value._is_none():
+            schema[key] = node._metadata.ref_type()
+            node = schema._get_node(key)
+            _make_writable(node)
+        if not node._is_none() and not value._is_none():
+            _open_optional(node, value)
+
+
 def _forced(override: str, accepted: dict[str, str]) -> str:
     """Let an override set a field that the YAML leaves to the dataclass's default."""
     key, equals, _ = override.partition("=")
@@ -83,8 +100,9 @@ def _fields(group: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     hints = typing.get_type_hints(group)
     for field in dataclasses.fields(group):
         kind, key = hints[field.name], prefix + field.name
-        if dataclasses.is_dataclass(kind):
-            yield from _fields(typing.cast(type[Any], kind), f"{key}.")
+        inner = [k for k in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(k)]
+        if inner:  # itself, or one that may be None
+            yield from _fields(typing.cast(type[Any], inner[0]), f"{key}.")
             continue
         name = kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
         yield key, name + _default(field)

@@ -23,6 +23,7 @@ class Outer:
     inner: Inner = Inner()
     out: Path = Path("here")
     label: str | None = None
+    spare: Inner | None = None
 
     def __post_init__(self) -> None:
         if self.rate <= 0:
@@ -49,6 +50,11 @@ class TestCompose:
         assert made.out == Path("/tmp/there")
         assert made.inner.scales == (1, 4, 8)
         assert made.label == "a"
+
+    def test_a_part_that_may_be_missing_is_made_where_a_value_of_it_is_given(self):
+        assert compose(Outer, "outer").spare is None
+        assert compose(Outer, "outer", ["spare.width=9"]).spare == Inner(width=9)
+        assert compose(Outer, "outer", ["spare.scales=[3]"]).spare == Inner(scales=(3,))
 
     def test_a_choice_replaces_a_whole_group_of_values(self):
         assert compose(Outer, "outer", ["size=large"]).inner.width == 512

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from world_model.families.reprojection import CameraConfig
 from world_model.families.var import Var, VarConfig
 from world_model.sampling import SamplingConfig
 from world_model.tokenizer.autoencoder import AutoencoderConfig
@@ -190,6 +191,7 @@ _NESTED: dict[str, type] = {
     "sampling": SamplingConfig,
     "autoencoder": AutoencoderConfig,
     "quantizer": QuantizerConfig,
+    "camera": CameraConfig,
 }
 
 
@@ -198,7 +200,10 @@ def _build(cls: type[T], values: dict[str, Any]) -> T:
     unknown = set(values) - set(_names(cls))
     if unknown:
         raise ValueError(f"unknown fields {sorted(unknown)} in {cls.__name__}")
-    built = {k: _build(_NESTED[k], v) if k in _NESTED else _tuples(v) for k, v in values.items()}
+    built = {
+        k: _build(_NESTED[k], v) if k in _NESTED and v is not None else _tuples(v)
+        for k, v in values.items()
+    }
     return cls(**built)
 
 

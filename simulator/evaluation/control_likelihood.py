@@ -42,9 +42,10 @@ def likelihood(subject: Subject) -> Part:
             ego = torch.from_numpy(np.nan_to_num(drives.state_NS[part, :2]))
             targets = torch.cat(frame.targets, 1)
             for name, source in (("true", part), ("shuffled", other)):
-                logits = world(
-                    quantizer, frame.before, past, world.conditioning(taken(source), ego)
-                )
+                actions = taken(source)
+                ahead = world.foresee(checkpoint.tokenizer, past, actions, ego)
+                condition = world.conditioning(actions, ego)
+                logits = world(quantizer, frame.before, past, ahead, condition)
                 each = F.cross_entropy(torch.cat(logits, 1).mT, targets, reduction="none")
                 nll[name].append(each.mean(1).double().numpy())
     groups = drives.episode_N[rows]

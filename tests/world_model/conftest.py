@@ -25,10 +25,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def checkpoint() -> Checkpoint:
+@pytest.fixture(scope="session", params=["camera unknown", "camera known"])
+def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
     """An untrained model."""
-    return tiny.random_checkpoint()
+    return tiny.random_checkpoint(
+        size=tiny.SEEING if request.param == "camera known" else tiny.WORLD
+    )
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from world_model.families.var import PAST_ACTIONS
 from world_model.training.data import DataError, load_drives
 from world_model.training.latents import encode_drives
 from world_model.training.loop import LoopConfig
+from world_model.training.start import start_from
 from world_model.training.world import WorldTask, WorldTraining
 from world_model.training.world_run import train_world
 
@@ -151,9 +152,8 @@ def world_training(cache, tokenizer_folder, run_dir, **training) -> WorldTrainin
         name="tiny",
         cache_dir=str(cache),
         tokenizer=str(tokenizer_folder),
-        world=tiny.WORLD,
         loop=LoopConfig(str(run_dir), **loop),
-        **{"batch": 6, "val_windows": 12} | training,
+        **{"world": tiny.WORLD, "batch": 6, "val_windows": 12} | training,
     )
 
 
@@ -193,6 +193,45 @@ def test_every_batch_is_finite_dreamed_or_not(task):
         loss, log = task.loss(step, torch.Generator().manual_seed(step))
         assert loss.isfinite()
         assert {"nll_1", "nll_2", "nll_3", "state", "event"} == set(log)
+
+
+def test_where_the_camera_is_known_the_depths_are_learned_as_well(
+    cache, tokenizer_folder, tmp_path
+):
+    task = WorldTask(world_training(cache, tokenizer_folder, tmp_path, world=tiny.SEEING))
+    before = task.model.reprojection.usual_2hw.clone()
+    task.trainer.run()
+    assert not torch.equal(task.model.reprojection.usual_2hw, before)
+    _, log = task.loss(0, torch.Generator().manual_seed(0))
+    assert 0 < log["view"] < 1
+
+
+def test_a_world_that_learns_to_see_ahead_begins_with_what_it_said_before(
+    cache, tokenizer_folder, tmp_path
+):
+    donor = WorldTask(world_training(cache, tokenizer_folder, tmp_path / "donor"))
+    donor.trainer.run()
+    donor.trainer.save()
+    heir = WorldTask(world_training(cache, tokenizer_folder, tmp_path / "heir", world=tiny.SEEING))
+    start_from(heir.trainer, tmp_path / "donor" / "state.safetensors")
+    donor.model.load_state_dict(donor.trainer.average)
+    batch = donor.batch(0, torch.Generator().manual_seed(0))
+    frame = donor.quantizer.encode(batch.next_BChw)
+    said = [
+        task.model(
+            task.quantizer,
+            frame.before,
+            batch.past_BPChw,
+            batch.past_BPChw[:, 0],  # nothing has moved
+            task.model.conditioning(batch.actions_BMA, batch.ego_BE),
+        )
+        for task in (donor, heir)
+    ]
+    for one, other in zip(*said, strict=True):
+        torch.testing.assert_close(one, other)
+    heir.trainer.save()
+    with pytest.raises(CheckpointError, match=r"weights this model lacks: .'reprojection"):
+        start_from(donor.trainer, tmp_path / "heir" / "state.safetensors")
 
 
 def test_a_world_training_stopped_and_resumed_ends_with_the_same_bits(

@@ -41,6 +41,7 @@ def test_the_parameters_are_counted_right():
 def test_the_snippet_that_counts_a_step_prints_what_the_page_says(capsys):
     snippet = next(s for s in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "Flop" in s)
     exec(compile(snippet, "docs/world-model.md", "exec"), {})
-    default, small = capsys.readouterr().out.split()
+    default, small, seeing = capsys.readouterr().out.split()
     assert f"**{default}**, " in PAGE
-    assert f"a step of {small} GFLOP" in re.sub(r"\s+", " ", PAGE)
+    prose = re.sub(r"\s+", " ", PAGE)
+    assert f"a step of {small} GFLOP; {seeing} where the camera is known" in prose

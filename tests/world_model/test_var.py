@@ -44,9 +44,15 @@ def before(checkpoint: Checkpoint, tokens: list[torch.Tensor]) -> tuple[torch.Te
 def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]:
     world = world or checkpoint.world
     condition = world.conditioning(inputs["actions"], inputs["ego"])
-    return world(
-        checkpoint.tokenizer.quantizer, before(checkpoint, tokens), inputs["past"], condition
-    )
+    ahead = foreseen(checkpoint, inputs, world)
+    quantizer = checkpoint.tokenizer.quantizer
+    return world(quantizer, before(checkpoint, tokens), inputs["past"], ahead, condition)
+
+
+def foreseen(checkpoint, inputs, world) -> torch.Tensor:
+    return world.foresee(
+        checkpoint.tokenizer, inputs["past"], inputs["actions"], inputs["ego"]
+    ).detach()
 
 
 def test_one_pass_equals_scale_by_scale_with_kept_keys_and_values(checkpoint, inputs, tokens):
@@ -59,7 +65,11 @@ def test_one_pass_equals_scale_by_scale_with_kept_keys_and_values(checkpoint, in
     world = checkpoint.world
     condition = world.conditioning(inputs["actions"], inputs["ego"])
     latent, chosen = world.generate(
-        checkpoint.tokenizer.quantizer, inputs["past"], condition, forced
+        checkpoint.tokenizer.quantizer,
+        inputs["past"],
+        foreseen(checkpoint, inputs, world),
+        condition,
+        forced,
     )
     logits = teacher_forced(checkpoint, inputs, tokens)
     assert [tuple(x.shape) for x in logits] == [(BATCH, n, 16) for n in (2, 8, 8)]
@@ -136,11 +146,13 @@ def test_one_position_speaks_for_the_cell_it_reads():
     torch.nn.init.normal_(world.logits_fine.weight)
     book = MultiScaleQuantizer(quantizer)
     x, still = torch.zeros(1, 2 * 4, 16), torch.zeros(1, PAST_FRAMES, 8, 4, 8)
-    silent = world.logits(1, x, still[:, 0], still, book)
+    silent = world.logits(1, x, still[:, 0], still[:, 0], book)
     for position in range(8):
         loud = x.clone()
         loud[0, position, 0] = 1.0
-        spoken = (world.logits(1, loud, still[:, 0], still, book) != silent).any(-1).view(4, 8)
+        spoken = (
+            (world.logits(1, loud, still[:, 0], still[:, 0], book) != silent).any(-1).view(4, 8)
+        )
         # a map that is set where this position speaks is read at this position alone
         read = cells(spoken.float().view(1, 1, 4, 8))[0]
         assert read[position].tolist() == [1.0] * 4
@@ -167,10 +179,10 @@ def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint,
     still = quantizer.encode(inputs["past"][:, 0])
     past = torch.stack([still.latent_BChw] * PAST_FRAMES, 1)
     condition = world.conditioning(inputs["actions"], inputs["ego"])
-    silent = world(quantizer, still.before, past, condition)
+    silent = world(quantizer, still.before, past, past[:, 0], condition)
     for near in world.near:
         near.read.bias.view(near.cells, -1)[:, -1] = 3000.0
-    logits = world(quantizer, still.before, past, condition)
+    logits = world(quantizer, still.before, past, past[:, 0], condition)
     for k, (token, said, before) in enumerate(zip(still.tokens, logits, silent, strict=True)):
         rest = quantizer.down(past[:, 0] - still.before[k], k).permute(0, 2, 3, 1).flatten(0, 2)
         assert torch.equal(said.argmax(-1).flatten(), quantizer.nearest(rest, k))

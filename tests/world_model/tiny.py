@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from world_model.checkpoint import Checkpoint, ModelConfig
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.families.reprojection import CameraConfig
 from world_model.families.var import Var, VarConfig
 from world_model.tokenizer.autoencoder import AutoencoderConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
@@ -32,18 +33,20 @@ TOKENIZER = TokenizerConfig(
     frame_width=WIDTH,
 )
 WORLD = VarConfig(width=32, depth=2, heads=2)
+SEEING = VarConfig(width=32, depth=2, heads=2, camera=CameraConfig())
+"""As `WORLD`, where the camera is known."""
 
 
-def random_checkpoint(seed: int = 0, **config: object) -> Checkpoint:
+def random_checkpoint(seed: int = 0, size: VarConfig = WORLD, **config: object) -> Checkpoint:
     """An untrained model whose parts all have a say: weights that start at zero are drawn too."""
     torch.manual_seed(seed)
-    tokenizer, world = Tokenizer(TOKENIZER), Var(WORLD, QUANTIZER)
+    tokenizer, world = Tokenizer(TOKENIZER), Var(size, QUANTIZER)
     for module in (tokenizer, world):
         for value in module.parameters():
             if value.ndim >= 2 or not value.any():
                 torch.nn.init.normal_(value, std=0.15)
         module.eval().requires_grad_(False)
-    described = ModelConfig(name="tiny", tokenizer=TOKENIZER, world=WORLD, **config)  # type: ignore
+    described = ModelConfig(name="tiny", tokenizer=TOKENIZER, world=size, **config)  # type: ignore
     return Checkpoint(described, tokenizer, world, f"random-{seed}")
 
 

@@ -16,6 +16,7 @@ from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
 from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, Var
 from world_model.sampling import sample
+from world_model.tokenizer.autoencoder import to_pixels
 
 
 def drift_statistics(latent_BChw: Tensor) -> Tensor:
@@ -71,6 +72,8 @@ class EagerEngine:
         )
         self._actions_BMA = torch.zeros(batch_size, PAST_ACTIONS - 1, 2, device=self.torch_device)
         self._ego_BE = torch.zeros(batch_size, 2, device=self.torch_device)
+        # the newest frame as drawn; None: the past was set from outside, or nobody looked
+        self._picture_BCHW: Tensor | None = None
 
     @property
     def device(self) -> str:
@@ -126,6 +129,7 @@ class EagerEngine:
         if maps.shape[1] < PAST_FRAMES:  # a single frame: as if the world had stood still
             maps = maps.expand(-1, PAST_FRAMES, -1, -1, -1)
         self._past_BPChw[rows] = maps
+        self._picture_BCHW = None
         padded = np.pad(taken, ((0, 0), (PAST_ACTIONS - 1, 0), (0, 0)))  # before them: no action
         self._actions_BMA[rows] = self._tensor(padded[:, 1 - PAST_ACTIONS :])
         self._ego_BE[rows] = self._tensor(newest)
@@ -173,14 +177,20 @@ class EagerEngine:
 
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
         condition = self.world.conditioning(actions, self._ego_BE)
+        ahead = self.world.foresee(
+            self.tokenizer, self._past_BPChw, actions, self._ego_BE, self._picture_BCHW
+        )
         latent, tokens = self.world.generate(
-            self.tokenizer.quantizer, self._past_BPChw, condition, choose
+            self.tokenizer.quantizer, self._past_BPChw, ahead, condition, choose
         )
         state, _, event = self.world.reader(
             latent, self._past_BPChw[:, 0], condition, actions, self._ego_BE
         )
         self._advance(latent, action, state[:, :2] * self._fed_E)
-        frame = self.tokenizer.decode_latent(latent).cpu().numpy() if self.decode else None
+        frame = None
+        if self.decode:
+            self._picture_BCHW = self.tokenizer.draw(latent)
+            frame = to_pixels(self._picture_BCHW).cpu().numpy()
         event = event.sigmoid().cpu().numpy()
         states = state.cpu().numpy()
         return StepOutput(
@@ -224,6 +234,7 @@ class EagerEngine:
                     f" {tuple(tensor.shape)}"
                 )
             within(f"engine state {name}", value[name], -np.inf, np.inf)
+        self._picture_BCHW = None
         for name, tensor in mine.items():
             tensor.copy_(self._tensor(value[name]))
 
@@ -233,6 +244,7 @@ class EagerEngine:
         self._past_BPChw = torch.cat(
             [latent_BChw.unsqueeze(1), self._past_BPChw[:, : PAST_FRAMES - 1]], 1
         )
+        self._picture_BCHW = None
         self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
         self._ego_BE = ego_BE.clone()  # neither an output's memory nor the caller's
 

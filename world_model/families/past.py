@@ -18,10 +18,10 @@ STEM, TRUNK = 64, 96
 
 
 class PastPyramid(nn.Module):
-    """The last frame and what changed since the one before -> what each scale's positions start from.
+    """What is seen of the past -> what each scale's positions start from.
 
     Args:
-        channels: of the latent map.
+        channels: of what is seen of the past, latent maps side by side.
         width: D.
         full_size: (h, w) of the latent map, even.
         grids: rows and columns of positions of each scale.
@@ -43,7 +43,7 @@ class PastPyramid(nn.Module):
             raise ValueError(
                 f"grids {grids}; accepted: those that divide half the map, {half}, with its aspect"
             )
-        self.stem = nn.Conv2d(2 * channels, STEM, 3, padding=1)
+        self.stem = nn.Conv2d(channels, STEM, 3, padding=1)
         self.trunk = nn.Conv2d(STEM, TRUNK, 4, stride=2, padding=1)
         self.film = nn.Linear(width, 2 * (STEM + TRUNK))
         steps = [half[0] // rows for rows, _ in grids]  # across as well: all grids have one aspect
@@ -52,11 +52,11 @@ class PastPyramid(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, motion_BChw: Tensor, condition_BD: Tensor) -> list[Tensor]:
-        """(B, 2 C, h, w) -> K tensors (B, N_k, D)."""
+    def forward(self, seen_BChw: Tensor, condition_BD: Tensor) -> list[Tensor]:
+        """(B, channels, h, w) -> K tensors (B, N_k, D)."""
         film = self.film(F.silu(condition_BD))[..., None, None]
         scale1, shift1, scale2, shift2 = film.split([STEM, STEM, TRUNK, TRUNK], 1)
-        x = F.silu(torch.addcmul(shift1, self.stem(motion_BChw), 1 + scale1))
+        x = F.silu(torch.addcmul(shift1, self.stem(seen_BChw), 1 + scale1))
         x = F.silu(torch.addcmul(shift2, self.trunk(x), 1 + scale2))
         return [_read(layer, x) for layer in self.reads]
 

@@ -3,8 +3,9 @@
 Positions of all scales stand in one sequence, coarse to fine; a position sees its own and all coarser
 scales of its frame (block-causal, VAR section 3.2). The past enters as the latent maps of the last two
 frames, laid under the positions of each scale and seen through a small pyramid of convolutions, and as
-the conditioning of every layer (actions, speed, yaw rate). At the finest size one position speaks for 2x2
-tokens.
+the conditioning of every layer (actions, speed, yaw rate). Where the camera is known, the last picture is
+first moved as the car moves and encoded again: what the next frame will mostly be (`families.reprojection`).
+At the finest size one position speaks for 2x2 tokens.
 
 Shapes: B batch, C channels, h w latent map, K scales, L_k tokens and N_k positions of scale k
 (N_k = L_k, or L_k / 4 where grouped), D width, V vocabulary, P=2 past frames (newest first), A=2 action,
@@ -22,13 +23,17 @@ from torch.nn import functional as F
 
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
+from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.heads import EGO_SCALES, StateReader
 from world_model.layers import Block, Conditioning, KeyValue
+from world_model.tokenizer.model import Tokenizer
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
 
 PAST_FRAMES = 2
 PAST_ACTIONS = 4
 GROUP = 2
+CRAWL_MPS = 0.3
+"""Below this speed the last frame counts more than its moved copy; alone at a standstill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class VarConfig:
     width: int = 256
     depth: int = 6
     heads: int = 8
+    camera: CameraConfig | None = None  # None: unknown, nothing is moved
 
     def __post_init__(self) -> None:
         if self.depth < 1 or self.heads < 1 or self.width < 1 or self.width % self.heads:
@@ -71,12 +77,16 @@ class Var(nn.Module):
         self.positions = [h * w // m for (h, w), m in zip(quantizer.scales, cells, strict=True)]
         fine = c * GROUP**2
         self.sum_coarse, self.sum_fine = nn.Linear(c, d), nn.Linear(fine, d)
-        self.past_coarse, self.past_fine = nn.Linear(2 * c, d), nn.Linear(2 * fine, d)
+        self.reprojection = (
+            Reprojection(c, self.full_size, config.camera) if config.camera else None
+        )
+        maps = 2 if self.reprojection is None else 3
+        self.past_coarse, self.past_fine = nn.Linear(maps * c, d), nn.Linear(maps * fine, d)
         grids = [
             (h // GROUP, w // GROUP) if grouped else (h, w)
             for (h, w), grouped in zip(quantizer.scales, self.grouped, strict=True)
         ]
-        self.past = PastPyramid(c, d, self.full_size, grids)
+        self.past = PastPyramid(maps * c, d, self.full_size, grids)
         self.position_ND = nn.Parameter(0.02 * torch.randn(sum(self.positions), d))
         self.scale_KD = nn.Parameter(0.02 * torch.randn(len(cells), d))
         self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), d)
@@ -112,18 +122,52 @@ class Var(nn.Module):
         out: Tensor = self.modulation(F.silu(condition_BD))
         return out.view(len(out), 6, -1)
 
-    def embed(self, k: int, before_BChw: Tensor, motion_BChw: Tensor, past_BND: Tensor) -> Tensor:
+    def foresee(
+        self,
+        tokenizer: Tokenizer,
+        past_BPChw: Tensor,
+        actions_BMA: Tensor,
+        ego_BE: Tensor,
+        picture_BCHW: Tensor | None = None,
+    ) -> Tensor:
+        """The last frame's latent map as the car's motion leaves it: (B, C, h, w).
+
+        Args:
+            tokenizer: to see the last frame and what became of it.
+            past_BPChw: the last frames.
+            actions_BMA: newest last.
+            ego_BE: speed and yaw rate before the newest action.
+            picture_BCHW: the last frame as the decoder drew it, to save drawing it again.
+        """
+        newest = past_BPChw[:, 0]
+        if self.reprojection is None:
+            return newest
+        if picture_BCHW is None:
+            picture_BCHW = tokenizer.draw(newest)
+        motion_BE, _ = self.reader.kinematics(actions_BMA, ego_BE)
+        moved = self.reprojection(picture_BCHW.clamp(-1, 1), newest, motion_BE)
+        there: Tensor = tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+        moving_B111 = (motion_BE[:, 0] / CRAWL_MPS).clamp(0, 1).view(-1, 1, 1, 1)
+        return torch.lerp(newest, there.float(), moving_B111)
+
+    def seen(self, past_BPChw: Tensor, ahead_BChw: Tensor) -> Tensor:
+        """The newest frame, what changed since the one before, and what the car's motion will change."""
+        newest, before = past_BPChw[:, 0], past_BPChw[:, 1]
+        maps = [newest, newest - before]
+        return torch.cat(maps if self.reprojection is None else [*maps, ahead_BChw - newest], 1)
+
+    def embed(self, k: int, before_BChw: Tensor, seen_BChw: Tensor, past_BND: Tensor) -> Tensor:
         """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)
 
         `past_BND` is what the pyramid says of the past at scale k.
         """
         if self.grouped[k]:
-            x = self.sum_fine(cells(before_BChw)) + self.past_fine(cells(motion_BChw))
+            x = self.sum_fine(cells(before_BChw)) + self.past_fine(cells(seen_BChw))
         else:
             h, w = self.quantizer_config.scales[k]
             factor = (self.full_size[0] // h, self.full_size[1] // w)
             x = self.sum_coarse(F.avg_pool2d(before_BChw, factor).flatten(2).transpose(1, 2))
-            x = x + self.past_coarse(F.avg_pool2d(motion_BChw, factor).flatten(2).transpose(1, 2))
+            x = x + self.past_coarse(F.avg_pool2d(seen_BChw, factor).flatten(2).transpose(1, 2))
         start = sum(self.positions[:k])
         x = x + past_BND
         out: Tensor = x + self.position_ND[start : start + self.positions[k]] + self.scale_KD[k]
@@ -134,7 +178,7 @@ class Var(nn.Module):
         k: int,
         x_BND: Tensor,
         before_BChw: Tensor,
-        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
         quantizer: MultiScaleQuantizer,
     ) -> Tensor:
         """(B, N_k, D) features to (B, L_k, V) logits in raster order of the token map."""
@@ -147,7 +191,7 @@ class Var(nn.Module):
             said, free = self.raster(said), self.raster(free)
         else:
             said, free = said.squeeze(2), free.squeeze(2)
-        rest = quantizer.down(past_BPChw[:, 0] - before_BChw, k).flatten(2).transpose(1, 2)
+        rest = quantizer.down(ahead_BChw - before_BChw, k).flatten(2).transpose(1, 2)
         out: Tensor = near(free, said, rest, quantizer.codebook_KVC[k])
         return out
 
@@ -164,21 +208,23 @@ class Var(nn.Module):
         quantizer: MultiScaleQuantizer,
         before: tuple[Tensor, ...],
         past_BPChw: Tensor,
+        ahead_BChw: Tensor,
         condition_BD: Tensor,
     ) -> list[Tensor]:
         """Teacher-forced logits of every scale: K tensors (B, L_k, V).
 
+        `ahead_BChw` is what `foresee` says of the past.
         `before[k]` is the sum of the scales coarser than k, possibly with corrected errors in it.
         """
         modulation = self.modulate(condition_BD)
-        motion = latest_motion(past_BPChw)
-        pasts = self.past(motion, condition_BD)
-        parts = [self.embed(k, b, motion, pasts[k]) for k, b in enumerate(before)]
+        seen = self.seen(past_BPChw, ahead_BChw)
+        pasts = self.past(seen, condition_BD)
+        parts = [self.embed(k, b, seen, pasts[k]) for k, b in enumerate(before)]
         x = torch.cat(parts, 1).to(modulation.dtype)  # low precision where autocast says so
         for block in self.blocks:
             x, _ = block(x, modulation, self.mask_NN)
         return [
-            self.logits(k, part, before[k], past_BPChw, quantizer)
+            self.logits(k, part, before[k], ahead_BChw, quantizer)
             for k, part in enumerate(torch.split(x, self.positions, 1))
         ]
 
@@ -188,6 +234,7 @@ class Var(nn.Module):
         self,
         quantizer: MultiScaleQuantizer,
         past_BPChw: Tensor,
+        ahead_BChw: Tensor,
         condition_BD: Tensor,
         choose: Callable[[int, Tensor], Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
@@ -196,23 +243,17 @@ class Var(nn.Module):
         Returns the latent map (B, C, h, w) and the K token maps.
         """
         total = torch.zeros_like(past_BPChw[:, 0])
-        modulation, motion = self.modulate(condition_BD), latest_motion(past_BPChw)
-        pasts = self.past(motion, condition_BD)
+        modulation, seen = self.modulate(condition_BD), self.seen(past_BPChw, ahead_BChw)
+        pasts = self.past(seen, condition_BD)
         kept: list[KeyValue | None] = [None] * len(self.blocks)
         tokens: list[Tensor] = []
         for k in range(len(self.positions)):
-            x = self.embed(k, total, motion, pasts[k]).to(modulation.dtype)
+            x = self.embed(k, total, seen, pasts[k]).to(modulation.dtype)
             for i, block in enumerate(self.blocks):
                 x, kept[i] = block(x, modulation, None, kept[i])
-            tokens.append(choose(k, self.logits(k, x, total, past_BPChw, quantizer)))
+            tokens.append(choose(k, self.logits(k, x, total, ahead_BChw, quantizer)))
             total = total + quantizer.contribution(tokens[k], k)
         return total, tokens
-
-
-def latest_motion(past_BPChw: Tensor) -> Tensor:
-    """(B, P, C, h, w) -> (B, 2 C, h, w): the newest frame and what changed since the one before."""
-    newest, before = past_BPChw[:, 0], past_BPChw[:, 1]
-    return torch.cat([newest, newest - before], 1)
 
 
 def cells(x_BChw: Tensor) -> Tensor:

@@ -70,10 +70,17 @@ class Tokenizer(nn.Module):
         """uint8 pictures to K token maps (B, L_k), coarse to fine."""
         return self.quantizer.encode(self.latents(frames_BHWC)).tokens
 
+    def draw(self, latent_BChw: Tensor) -> Tensor:
+        """Latent maps to pictures (B, 3, H, W), about in [-1, 1]."""
+        picture_BCHW: Tensor = self.decoder(
+            latent_BChw.contiguous(memory_format=torch.channels_last)
+        )
+        return picture_BCHW
+
     @torch.no_grad()
     def decode_latent(self, latent_BChw: Tensor) -> Tensor:
         """Latent maps to uint8 pictures (B, H, W, 3)."""
-        return to_pixels(self.decoder(latent_BChw.contiguous(memory_format=torch.channels_last)))
+        return to_pixels(self.draw(latent_BChw))
 
     @torch.no_grad()
     def decode(self, tokens: tuple[Tensor, ...] | list[Tensor]) -> Tensor:

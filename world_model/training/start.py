@@ -1,4 +1,8 @@
-"""Where a training begins that doesn't begin from nothing: another run, or a shipped checkpoint."""
+"""Where a training begins that doesn't begin from nothing: another run, or a shipped checkpoint.
+
+A model that got further parts since begins with the old weights: parts it lacked stay as they are made, and
+what reads more channels than before reads the new ones, which stand last, with weight zero.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from world_model.checkpoint import CheckpointError, load
 from world_model.tokenizer.model import Tokenizer
@@ -29,5 +34,24 @@ def start_from(trainer: Trainer, source: Path) -> None:
             for k, v in load_file(source).items()
             if k.startswith("average.")
         }
-    trainer.model.load_state_dict(tensors)
-    trainer.average = {k: v.clone() for k, v in tensors.items()}
+    wanted = trainer.model.state_dict()
+    if unknown := set(tensors) - set(wanted):
+        raise CheckpointError(f"{source} has weights this model lacks: {sorted(unknown)[:3]}")
+    merged = wanted | {k: widened(k, v, wanted[k].shape) for k, v in tensors.items()}
+    trainer.model.load_state_dict(merged)
+    trainer.average = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+
+
+def widened(name: str, value: Tensor, shape: torch.Size) -> Tensor:
+    """The weight with zeros for input channels it didn't have.
+
+    Raises:
+        CheckpointError: another shape in any other way.
+    """
+    given = value.shape
+    if given == shape:
+        return value
+    if given[:1] + given[2:] != shape[:1] + shape[2:] or given[1] > shape[1]:
+        raise CheckpointError(f"{name} has shape {tuple(given)}; this model's is {tuple(shape)}")
+    zeros = value.new_zeros(shape[0], shape[1] - given[1], *shape[2:])
+    return torch.cat([value, zeros], 1)

@@ -20,9 +20,11 @@ from torch.nn import functional as F
 
 from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
+from world_model.families.reprojection import Reprojection
 from world_model.families.var import PAST_ACTIONS, Var, VarConfig
 from world_model.heads import MOTIONS, head_losses
 from world_model.sampling import SamplingConfig, sample
+from world_model.tokenizer.autoencoder import to_model
 from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import Log, LoopConfig, Trainer, step_generator
@@ -56,6 +58,9 @@ class WorldTraining:
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
     event_weight: float = 0.03
+    view_pairs: int = (
+        4  # pairs of true frames that teach the depths each step, where a camera is known
+    )
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     val_windows: int = 256
 
@@ -65,6 +70,7 @@ class Batch:
     """One training batch: what is known at t, and frame t+1."""
 
     past_BPChw: Tensor
+    ahead_BChw: Tensor  # what the car's motion makes of it
     actions_BMA: Tensor
     ego_BE: Tensor  # as the dream knows it: not exactly
     true_ego_BE: Tensor
@@ -160,9 +166,9 @@ class WorldTask:
         # all processes dream in the same steps: none has to wait for another
         draw = torch.rand(2, generator=step_generator(config.loop.seed, step, SHARED))
         if draw[0] < config.rollout_share and step >= config.rollout_from:
-            ahead = 1 + int(draw[1] * config.rollout_steps)
-            past, ego = self.dream(data, rows, past, ego, ahead, generator)
-            rows = rows + ahead
+            steps = 1 + int(draw[1] * config.rollout_steps)
+            past, ego = self.dream(data, rows, past, ego, steps, generator)
+            rows = rows + steps
             actions = self.actions(data, rows)
         else:
             ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(EGO_NOISE)
@@ -171,7 +177,14 @@ class WorldTask:
             actions[forget, :-1] = 0.0
         still = torch.rand(len(rows), generator=generator) < config.still_share
         past[still, 1] = past[still, 0]
-        return Batch(past, actions, ego, self.ego(data, rows), *self.target(data, rows + 1))
+        ahead = self.foresee(past, actions, ego)
+        return Batch(past, ahead, actions, ego, self.ego(data, rows), *self.target(data, rows + 1))
+
+    @torch.no_grad()
+    def foresee(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """The last frame as the model expects the motion to leave it."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.model.foresee(self.checkpoint.tokenizer, past_BPChw, actions_BMA, ego_BE)
 
     @torch.no_grad()
     def dream(
@@ -180,10 +193,10 @@ class WorldTask:
         rows: NDArray[np.int64],
         past_BPChw: Tensor,
         ego_BE: Tensor,
-        ahead: int,
+        steps: int,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Let the model dream `ahead` frames under the recorded actions (no gradient)."""
+        """Let the model dream `steps` frames under the recorded actions (no gradient)."""
         sampling = self.config.sampling
 
         def choose(k: int, logits_BLV: Tensor) -> Tensor:
@@ -191,11 +204,14 @@ class WorldTask:
             temperature = sampling.temperature(k)
             return sample(logits_BLV, noise, temperature, sampling.top_k, sampling.top_p)[0]
 
-        for i in range(ahead):
+        for i in range(steps):
             actions = self.actions(data, rows + i)
+            ahead = self.foresee(past_BPChw, actions, ego_BE)
             with torch.autocast("cpu", torch.bfloat16):
                 condition = self.model.conditioning(actions, ego_BE)
-                latent, _ = self.model.generate(self.quantizer, past_BPChw, condition, choose)
+                latent, _ = self.model.generate(
+                    self.quantizer, past_BPChw, ahead, condition, choose
+                )
             past_BPChw = torch.stack([latent.float(), past_BPChw[:, 0]], 1)
             ego_BE, _ = self.model.reader.kinematics(actions, ego_BE)
         return past_BPChw, ego_BE
@@ -209,7 +225,9 @@ class WorldTask:
         frame = self.quantizer.encode(batch.next_BChw, config.self_flip, generator)
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(batch.actions_BMA, batch.ego_BE)
-            logits = self.model(self.quantizer, frame.before, batch.past_BPChw, condition)
+            logits = self.model(
+                self.quantizer, frame.before, batch.past_BPChw, batch.ahead_BChw, condition
+            )
             # the heads learn from the conditioning but may not bend it: it belongs to the picture
             state, log_scale, event = self.model.reader(
                 frame.latent_BChw,
@@ -226,7 +244,19 @@ class WorldTask:
         total = torch.stack(scales).mean()
         total = total + config.state_weight * state_loss + config.event_weight * event_loss
         log = {f"nll_{k + 1}": value.item() for k, value in enumerate(scales)}
+        if self.model.reprojection is not None:
+            view_loss = self.view_loss(self.model.reprojection, generator)
+            total, log = total + view_loss, log | {"view": view_loss.item()}
         return total, log | {"state": state_loss.item(), "event": event_loss.item()}
+
+    def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
+        """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""
+        pick = torch.randint(len(self.starts), (self.config.view_pairs,), generator=generator)
+        rows, data = self.starts[pick.numpy()], self.train
+        latent = self.quantizer.decode(torch.split(data.tokens(rows), self.lengths, 1))
+        now, after = (to_model(torch.from_numpy(data.drives.frames(r))) for r in (rows, rows + 1))
+        moved: Tensor = reprojection(now, latent, self.ego(data, rows + 1))
+        return (moved - after).abs().mean()
 
 
 def token_losses(

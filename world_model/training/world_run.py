@@ -82,7 +82,8 @@ def teacher_forced(task: WorldTask, model: Var) -> Log:
             ("moved_", actions[order], ego[order]),
         ):
             condition = model.conditioning(taken, moving)
-            logits = model(task.quantizer, frame.before, past, condition)
+            ahead = model.foresee(task.checkpoint.tokenizer, past, taken, moving)
+            logits = model(task.quantizer, frame.before, past, ahead, condition)
             scales = task.quantizer.config.scales
             nll = token_losses(logits, frame.targets, None, scales)
             for k, value in enumerate(nll):

@@ -1,0 +1,137 @@
+"""Where the last picture's content lies one step later, as the car's own motion moves it.
+
+Most of the next frame is the last one seen from a little further on: each pixel's ray is turned by the yaw,
+moved along the path, and looked up in the last picture (view synthesis; SfMLearner, Zhou et al. 2017,
+section 3.2). The road is a plane below the camera and needs no learning. What stands beside it stands, until
+training says otherwise, on walls left and right; a small network reads from the latent map by how much
+content is nearer or farther than that. Cars that keep their distance are learned as far away.
+
+Shapes: B batch, C channels, h w latent map, H W picture, E=2 motion (speed_mps, yaw_rate_radps).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from world_model.tokenizer.autoencoder import DOWNSCALE
+
+WIDTH = 48
+FINER = 2  # nearness is read at twice the latent map's resolution
+NEAREST_PER_M = 2.0  # inverse depth; keeps an early, wild network from looking behind the camera
+
+
+@dataclass(frozen=True, slots=True)
+class CameraConfig:
+    """The camera that drew the pictures.
+
+    Raises:
+        ValueError: a view that is no camera's.
+    """
+
+    horizontal_fov_deg: float = 80.0
+    height_m: float = 1.35
+    pitch_rad: float = -0.02  # nose up positive
+    wall_m: float = (
+        15.0  # where content above the ground is taken to stand before anything is learned
+    )
+    dt_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive = min(self.height_m, self.wall_m, self.dt_s)
+        if not 0 < self.horizontal_fov_deg < 180 or positive <= 0 or abs(self.pitch_rad) > 0.5:
+            raise ValueError(
+                f"{self}; accepted: a field of view between 0 and 180 degrees, positive height, wall and dt,"
+                " a pitch of at most 0.5 rad"
+            )
+
+
+class Reprojection(nn.Module):
+    """The last picture as seen one step further on.
+
+    Args:
+        channels: of the latent map.
+        map_size: (h, w) of the latent map.
+        camera: its geometry.
+    """
+
+    forward_HW: Tensor
+    right_HW: Tensor
+    down_HW: Tensor
+
+    def __init__(self, channels: int, map_size: tuple[int, int], camera: CameraConfig) -> None:
+        super().__init__()
+        self.camera = camera
+        h, w = map_size
+        self.size = (h * DOWNSCALE, w * DOWNSCALE)
+        # tangents at the picture's edges
+        self.reach_x = math.tan(math.radians(camera.horizontal_fov_deg) / 2)
+        self.reach_y = self.reach_x * h / w
+        y, x = torch.meshgrid(
+            self.reach_y * centres(self.size[0]),
+            self.reach_x * centres(self.size[1]),
+            indexing="ij",
+        )
+        cos, sin = math.cos(camera.pitch_rad), math.sin(camera.pitch_rad)
+        for name, ray in (("forward", cos + sin * y), ("right", x), ("down", cos * y - sin)):
+            self.register_buffer(f"{name}_HW", ray, persistent=False)
+        self.nearness = nn.Sequential(
+            nn.Conv2d(channels, WIDTH, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(WIDTH, 2 * FINER**2, 1),
+            nn.PixelShuffle(FINER),
+        )
+        last = self.nearness[-2]
+        assert isinstance(last, nn.Conv2d)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        self.usual_2hw = nn.Parameter(torch.zeros(2, FINER * h, FINER * w))
+        # share by which path and turn differ from speed and yaw rate times dt; the camera's metres ahead
+        # of the point the car turns about
+        self.path, self.turn, self.lever_m = (nn.Parameter(torch.zeros(())) for _ in range(3))
+
+    def inverse_depth(self, latent_BChw: Tensor) -> Tensor:
+        """1 / metres ahead of each pixel, relative to the car's own motion: (B, H, W)."""
+        log_B2hw = self.nearness(latent_BChw).float() + self.usual_2hw
+        log_B2HW = F.interpolate(log_B2hw, self.size, mode="bilinear", align_corners=False)
+        ground, wall = log_B2HW.exp().unbind(1)
+        ground = ground * self.down_HW.clamp_min(0) / self.camera.height_m
+        wall = wall * self.right_HW.abs() / self.camera.wall_m
+        return torch.maximum(ground, wall).clamp_max(NEAREST_PER_M)
+
+    def sources(self, latent_BChw: Tensor, motion_BE: Tensor) -> Tensor:
+        """Where each pixel of the coming picture looks in the last one: (B, H, W, 2), x and y in [-1, 1]."""
+        inverse_BHW = self.inverse_depth(latent_BChw)
+        speed_B11, yaw_rate_B11 = motion_BE.float()[..., None, None].unbind(1)
+        path_m = speed_B11 * self.camera.dt_s * (1 + self.path)
+        yaw = yaw_rate_B11 * self.camera.dt_s * (1 + self.turn)  # to the left
+        cos, sin = yaw.cos(), yaw.sin()
+        aside_m = (
+            path_m * yaw / 2 + self.lever_m * sin
+        )  # to the left: the path curves, the nose swings
+        forward = self.forward_HW * cos + self.right_HW * sin + path_m * inverse_BHW
+        right = self.right_HW * cos - self.forward_HW * sin - aside_m * inverse_BHW
+        pitch_cos, pitch_sin = math.cos(self.camera.pitch_rad), math.sin(self.camera.pitch_rad)
+        depth = (pitch_cos * forward - pitch_sin * self.down_HW).clamp_min(0.1)
+        height = pitch_sin * forward + pitch_cos * self.down_HW
+        return torch.stack([right / depth / self.reach_x, height / depth / self.reach_y], -1)
+
+    def forward(self, picture_BCHW: Tensor, latent_BChw: Tensor, motion_BE: Tensor) -> Tensor:
+        """(B, 3, H, W) last picture, its latent map, the motion until the next -> (B, 3, H, W)."""
+        # a tenth of a pixel matters: too fine for bfloat16
+        with torch.autocast(motion_BE.device.type, enabled=False):
+            where_BHW2 = self.sources(latent_BChw.float(), motion_BE)
+            return F.grid_sample(
+                picture_BCHW.float(), where_BHW2, padding_mode="border", align_corners=False
+            )
+
+
+def centres(count: int) -> Tensor:
+    """Middles of `count` equal parts of [-1, 1]."""
+    return (torch.arange(count) + 0.5) * 2 / count - 1
