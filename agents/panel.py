@@ -137,7 +137,16 @@ class Blind:
             black: Any = {**observation, "camera": np.zeros_like(observation["camera"])}
         else:
             black = np.zeros_like(observation)
-        return self.driver.act(black, {k: info[k] for k in OWN_SENSORS if k in info})
+        return self.driver.act(black, {k: _hidden(k, v) for k, v in info.items()})
+
+
+def _hidden(key: str, value: Any) -> Any:
+    """What needs eyes is unknown, as to a model that can't tell it: NaN, or False for events."""
+    if key in OWN_SENSORS:
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return False
+    return math.nan if isinstance(value, (int, float, np.number)) else None
 
 
 def _faulty(**changes: Any) -> Callable[[], Policy]:

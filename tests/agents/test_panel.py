@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from test_drivers import Lane, drive
 
 from agents.constant import Constant
-from agents.panel import OWN_SENSORS, PANEL, Blind, ConstantVelocity, Fault, Faulty
+from agents.panel import PANEL, Blind, ConstantVelocity, Fault, Faulty
 
 
 def spread(name: str) -> float:
@@ -69,11 +70,16 @@ def test_the_blind_driver_sees_black_and_knows_its_own_sensors_only():
             return super().act(observation, info)
 
     witness = Witness()
-    info = {"speed_mps": 9.0, "lane_offset_m": 1.0, "lead_distance_m": 5.0}
+    info = {"speed_mps": 9.0, "lane_offset_m": 1.0, "collision": True, "tokens": [1, 2]}
     Blind(witness).act(np.full((2, 2, 3), 200, np.uint8), info)
     picture, known = witness.seen
     assert picture.max() == 0
-    assert set(known) <= set(OWN_SENSORS)
+    assert known["speed_mps"] == 9.0
+    assert math.isnan(
+        known["lane_offset_m"]
+    )  # the same keys: no driver stumbles over a missing one
+    assert known["collision"] is False
+    assert known["tokens"] is None
     Blind(witness).act({"camera": np.ones((2, 2, 3)), "speed_mps": np.array([9.0])}, info)
     assert witness.seen[0]["camera"].max() == 0
     assert witness.seen[0]["speed_mps"] == 9.0
