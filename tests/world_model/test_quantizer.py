@@ -7,7 +7,7 @@ import tiny
 import torch
 from torch.nn import functional as F
 
-from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
+from world_model.tokenizer.quantizer import LIKELY, MultiScaleQuantizer, QuantizerConfig
 
 
 def latents(count: int, seed: int) -> torch.Tensor:
@@ -106,6 +106,22 @@ def test_the_share_of_flips_varies_between_pictures(fitted):
     shares = hit.mean(1)
     assert shares.min() < 0.15
     assert shares.max() > 0.6
+
+
+def test_a_mistaken_token_is_another_one_near_by():
+    torch.manual_seed(0)
+    quantizer = MultiScaleQuantizer(QuantizerConfig(heights=(4,), vocabulary=512, channels=8))
+    codes = quantizer.codebook_KVC[0]
+    tokens = torch.randint(512, (64, 32))
+    share = torch.tensor([0.0, 1.0]).repeat(32)[:, None]
+    wrong = quantizer.mistaken(tokens, 0, share, torch.Generator().manual_seed(0))
+    assert torch.equal(wrong[0::2], tokens[0::2])
+    assert (wrong[1::2] != tokens[1::2]).all()
+    distance = torch.cdist(codes[tokens[1::2].flatten()], codes)
+    chosen = distance.gather(1, wrong[1::2].reshape(-1, 1))
+    closer = (distance < chosen).sum(1)  # itself among them
+    assert closer.max() <= LIKELY
+    assert closer.float().mean() > LIKELY / 4  # not always the very nearest
 
 
 def test_equal_generators_flip_equally(fitted):

@@ -18,6 +18,9 @@ from torch.nn import functional as F
 REVIVE_BELOW = 0.02
 """A code whose running count per batch falls below this is replaced by a vector from the data."""
 
+LIKELY = 32
+"""A wrong token is drawn from so many nearest codes: what a model says by mistake is seldom far off."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuantizerConfig:
@@ -108,6 +111,21 @@ class MultiScaleQuantizer(nn.Module):
         half_norm_V = 0.5 * codes_VC.pow(2).sum(1)
         return (half_norm_V - z_NC @ codes_VC.t()).argmin(1)
 
+    def mistaken(
+        self, tokens_BL: Tensor, k: int, share_B1: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Tokens of scale k, of which about this share (of each picture) is another code near by."""
+        wrong_BL = torch.rand(tokens_BL.shape, generator=generator) < share_B1
+        codes_VC = self.codebook_KVC[k]
+        given_NC = codes_VC[tokens_BL[wrong_BL]]
+        distance_NV = 0.5 * codes_VC.pow(2).sum(1) - given_NC @ codes_VC.t()
+        likely = min(LIKELY, len(codes_VC) - 1)
+        near_NR = distance_NV.topk(likely + 1, largest=False).indices[:, 1:]  # the first is itself
+        pick_N1 = torch.randint(likely, (len(near_NR), 1), generator=generator)
+        out = tokens_BL.clone()
+        out[wrong_BL] = near_NR.gather(1, pick_N1).squeeze(1)
+        return out
+
     def contribution(self, tokens_BL: Tensor, k: int) -> Tensor:
         """What the tokens of scale k add to the latent map: (B, L_k) -> (B, C, h, w)."""
         h, w = self.config.scales[k]
@@ -129,7 +147,7 @@ class MultiScaleQuantizer(nn.Module):
         """Latent map to tokens.
 
         With `flip` > 0 a random share (uniform up to `flip`, drawn for each picture) of the tokens is
-        replaced by random ones, and the finer scales quantise the residual that really remains: their
+        replaced by `mistaken` ones, and the finer scales quantise the residual that really remains: their
         targets then repair the error (bitwise self-correction, Infinity, Han et al. 2024, section 3.4).
         """
         rest = latent_BChw
@@ -143,9 +161,7 @@ class MultiScaleQuantizer(nn.Module):
             token = target
             if flip > 0:
                 share_B1 = flip * torch.rand(batch, 1, generator=generator)
-                hit = torch.rand(target.shape, generator=generator) < share_B1
-                noise = torch.randint(self.config.vocabulary, target.shape, generator=generator)
-                token = torch.where(hit, noise, target)
+                token = self.mistaken(target, k, share_B1, generator)
             added = self.contribution(token, k)
             total = total + added
             rest = rest - added

@@ -46,8 +46,8 @@ class WorldTraining:
         default_factory=lambda: LoopConfig(run_dir="runs/world", learning_rate=1.5e-3)
     )
     batch: int = 32  # for each process
-    context_flip: float = 0.15  # up to this share of the context's tokens is random
-    self_flip: float = 0.15  # up to this share of a frame's own tokens is random, then corrected
+    context_flip: float = 0.15  # up to this share of the context's tokens is mistaken
+    self_flip: float = 0.15  # up to this share of a frame's own tokens is mistaken, then corrected
     forget_share: float = 0.05  # share of samples that start from a single frame
     still_share: float = 0.3  # share that sees no second frame: the ego state says how it moves
     rollout_share: float = 0.0  # share of batches whose context the model dreams itself
@@ -105,18 +105,6 @@ class WorldTask:
 
     # -- batches -----------------------------------------------------------------------------
 
-    def context_map(self, data: EncodedDrives, rows: NDArray[np.int64], flips: Tensor) -> Tensor:
-        """Quantised maps of the rows with a share of their tokens replaced: (len(rows), C, h, w)."""
-        tokens = torch.where(
-            flips, torch.randint_like(flips, self.vocabulary, dtype=torch.int64), data.tokens(rows)
-        )
-        return self.quantizer.decode(torch.split(tokens, self.lengths, 1))
-
-    @property
-    def vocabulary(self) -> int:
-        """Codes of each scale."""
-        return self.quantizer.config.vocabulary
-
     @property
     def lengths(self) -> list[int]:
         """Tokens of each scale."""
@@ -127,11 +115,13 @@ class WorldTask:
         self, data: EncodedDrives, rows: NDArray[np.int64], generator: torch.Generator, flip: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Past maps, actions and ego state at the rows."""
-        count, length = len(rows), sum(self.lengths)
-        share = flip * torch.rand(count, 1, generator=generator)
-        flips = torch.rand(2 * count, length, generator=generator) < share.repeat(2, 1)
-        maps = self.context_map(data, np.concatenate([rows, rows - 1]), flips)
-        past = torch.stack(torch.split(maps, count), 1)
+        share = (flip * torch.rand(len(rows), 1, generator=generator)).repeat(2, 1)
+        tokens = data.tokens(np.concatenate([rows, rows - 1]))
+        maps = [
+            self.quantizer.mistaken(part, k, share, generator)
+            for k, part in enumerate(torch.split(tokens, self.lengths, 1))
+        ]
+        past = torch.stack(torch.split(self.quantizer.decode(maps), len(rows)), 1)
         actions = self.actions(data, rows)
         return past, actions, self.ego(data, rows)
 
