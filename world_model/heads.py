@@ -29,15 +29,26 @@ EGO_SCALES = (20.0, 0.5)
 
 
 class Kinematics(nn.Module):
-    """What wheel and pedals do to speed and yaw rate within one step."""
+    """What wheel and pedals do to speed and yaw rate within one step.
+
+    A kinematic bicycle whose numbers are learned: the newest steer asks for a curvature, the wheels turn
+    towards it at a limited rate, the tyres allow so much lateral acceleration. A small network adds the
+    pedals' work and what the bicycle leaves out. A network alone learns the usual gentle turns and keeps half
+    of the sharp ones.
+    """
 
     def __init__(self, actions: int, width: int = 128) -> None:
         super().__init__()
         self.condition = Conditioning(2 * actions + MOTIONS, width)
-        self.change = nn.Linear(width, MOTIONS)
+        self.rest = nn.Linear(width, MOTIONS)
         self.log_scale = nn.Linear(width, MOTIONS)
-        nn.init.zeros_(self.change.weight)
-        nn.init.zeros_(self.change.bias)
+        nn.init.zeros_(self.rest.weight)
+        nn.init.zeros_(self.rest.bias)
+        # a car of usual size; logarithms keep them positive
+        self.log_lock_1pm = nn.Parameter(torch.tensor(-1.5))  # curvature at full lock
+        self.bend = nn.Parameter(torch.tensor(0.0))  # tan grows faster than its angle
+        self.log_turn_1pm = nn.Parameter(torch.tensor(-2.5))  # change of curvature in one step
+        self.log_grip_mps2 = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, actions_BMA: Tensor, ego_BE: Tensor) -> tuple[Tensor, Tensor]:
         """Speed and yaw rate after the newest action (B, 2), and log of the relative Laplace scale."""
@@ -46,9 +57,24 @@ class Kinematics(nn.Module):
             small = ego_BE / torch.tensor(EGO_SCALES, device=ego_BE.device)
             x = F.silu(self.condition(torch.cat([actions_BMA.flatten(1), small], 1)))
             scale = torch.tensor(STATE_SCALES[:MOTIONS], device=ego_BE.device)
-            speed, yaw_rate = (ego_BE + self.change(x) * scale).unbind(1)
-            after = torch.stack([speed.clamp_min(0.0), yaw_rate], 1)  # no reverse gear
-            return after, self.log_scale(x).clamp(-6, 3)
+            faster, turned = (self.rest(x) * scale).unbind(1)
+            speed, yaw_rate = ego_BE.unbind(1)
+            after = (speed + faster).clamp_min(0.0)  # no reverse gear
+            mean = (speed + after) / 2
+            steer = actions_BMA[:, -1, 0]
+            wanted = self.log_lock_1pm.exp() * (steer + self.bend * steer**3)
+            curvature = yaw_rate / speed.clamp_min(1.0)
+            turn = self.log_turn_1pm.exp()
+            curvature = curvature + limited(wanted - curvature, turn)
+            yaw_rate = limited(mean * curvature, self.log_grip_mps2.exp() / mean.clamp_min(1.0))
+            # whatever else turns a car, none turns that doesn't roll
+            yaw_rate = yaw_rate + turned * mean / (mean + 1)
+            return torch.stack([after, yaw_rate], 1), self.log_scale(x).clamp(-6, 3)
+
+
+def limited(value: Tensor, size: Tensor) -> Tensor:
+    """The value, of at most this size either way; both get a gradient."""
+    return torch.maximum(torch.minimum(value, size), -size)
 
 
 class StateReader(nn.Module):
@@ -97,11 +123,11 @@ class StateReader(nn.Module):
 def head_losses(
     state_BS: Tensor, log_scale_BS: Tensor, event_BE: Tensor, state_true: Tensor, event_true: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Laplace negative log-likelihood of the states and cross-entropy of the events.
+    """Laplace negative log-likelihood of the states (all, or the first few) and cross-entropy of the events.
 
     NaN labels are left out; a batch without any label gives zero.
     """
-    scale = torch.tensor(STATE_SCALES)
+    scale = torch.tensor(STATE_SCALES[: state_true.shape[1]])
     known = ~torch.isnan(state_true)
     error = (state_BS - state_true.nan_to_num()).abs() / scale
     nll = error * (-log_scale_BS).exp() + log_scale_BS

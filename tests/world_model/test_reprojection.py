@@ -101,8 +101,8 @@ def test_a_standing_car_foresees_the_frame_it_has_to_the_bit():
     world = checkpoint.world
     assert world is not None
     past = torch.randn(2, 2, 8, *tiny.QUANTIZER.scales[-1])
-    torch.nn.init.zeros_(world.reader.kinematics.change.weight)
-    torch.nn.init.zeros_(world.reader.kinematics.change.bias)
+    for parameter in world.reader.kinematics.rest.parameters():
+        torch.nn.init.zeros_(parameter)
     speeds = torch.tensor([[0.0, 0.0], [9.0, 0.0]])
     ahead = world.foresee(checkpoint.tokenizer, past, torch.zeros(2, 4, 2), speeds)
     assert torch.equal(ahead[0], past[0, 0])

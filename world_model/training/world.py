@@ -58,9 +58,9 @@ class WorldTraining:
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
     event_weight: float = 0.03
-    view_pairs: int = (
-        4  # pairs of true frames that teach the depths each step, where a camera is known
-    )
+    motion_rows: int = 256  # steps that teach wheel and pedals; they need no pictures
+    # pairs of true frames that teach the depths each step, where the camera is known
+    view_pairs: int = 4
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     val_windows: int = 256
 
@@ -233,11 +233,22 @@ class WorldTask:
         # averaged per scale first: otherwise the finest scale drowns the others
         total = torch.stack(scales).mean()
         total = total + config.state_weight * state_loss + config.event_weight * event_loss
+        total = total + config.state_weight * self.motion_loss(generator)
         log = {f"nll_{k + 1}": value.item() for k, value in enumerate(scales)}
         if self.model.reprojection is not None:
             view_loss = self.view_loss(self.model.reprojection, generator)
             total, log = total + view_loss, log | {"view": view_loss.item()}
         return total, log | {"state": state_loss.item(), "event": event_loss.item()}
+
+    def motion_loss(self, generator: torch.Generator) -> Tensor:
+        """How well speed and yaw rate follow from the actions, on rows enough to meet sharp turns."""
+        pick = torch.randint(len(self.starts), (self.config.motion_rows,), generator=generator)
+        rows, data = self.starts[pick.numpy()], self.train
+        reader = self.model.reader
+        motion, log_scale = reader.kinematics(self.actions(data, rows), self.ego(data, rows))
+        true = torch.from_numpy(data.drives.state_NS[rows + 1, :MOTIONS])
+        no_events = torch.empty(len(rows), 0)
+        return head_losses(motion, log_scale, no_events, true, no_events)[0]
 
     def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
         """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""
