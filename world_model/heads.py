@@ -24,6 +24,7 @@ STATE_SCALES = (10.0, 0.3, 1.0, 0.1, 0.01, 20.0)
 
 MOTIONS = 2
 """The first two states, speed and yaw rate: what the car does, not where it is."""
+PLACES = slice(MOTIONS, None)
 EGO_SCALES = (20.0, 0.5)
 """Typical size of speed and yaw rate as inputs."""
 
@@ -120,18 +121,29 @@ class StateReader(nn.Module):
         return state, log_scale, self.event(x)
 
 
-def head_losses(
-    state_BS: Tensor, log_scale_BS: Tensor, event_BE: Tensor, state_true: Tensor, event_true: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Laplace negative log-likelihood of the states (all, or the first few) and cross-entropy of the events.
+def state_losses(
+    state_BS: Tensor, log_scale_BS: Tensor, true_BS: Tensor, states: slice = slice(None)
+) -> Tensor:
+    """Laplace negative log-likelihood of some of the states, those that `states` picks.
 
     NaN labels are left out; a batch without any label gives zero.
     """
-    scale = torch.tensor(STATE_SCALES[: state_true.shape[1]])
-    known = ~torch.isnan(state_true)
-    error = (state_BS - state_true.nan_to_num()).abs() / scale
-    nll = error * (-log_scale_BS).exp() + log_scale_BS
-    state_loss = (nll * known).sum() / known.sum().clamp_min(1)
+    scale = torch.tensor(STATE_SCALES[states])
+    true_BS = true_BS[:, states]
+    known = ~torch.isnan(true_BS)
+    error = (state_BS[:, states] - true_BS.nan_to_num()).abs() / scale
+    nll = error * (-log_scale_BS[:, states]).exp() + log_scale_BS[:, states]
+    return (nll * known).sum() / known.sum().clamp_min(1)
+
+
+def head_losses(
+    state_BS: Tensor, log_scale_BS: Tensor, event_BE: Tensor, state_true: Tensor, event_true: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`state_losses` of the places, which the picture tells, and cross-entropy of the events.
+
+    NaN labels are left out; a batch without any label gives zero.
+    """
+    state_loss = state_losses(state_BS, log_scale_BS, state_true, PLACES)
     known = ~torch.isnan(event_true)
     bce = F.binary_cross_entropy_with_logits(event_BE, event_true.nan_to_num(), reduction="none")
     return state_loss, (bce * known).sum() / known.sum().clamp_min(1)
