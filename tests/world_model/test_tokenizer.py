@@ -216,3 +216,22 @@ def test_training_the_decoder_alone_leaves_the_tokens_as_they_are(cache, tmp_pat
     for name, value in task.model.state_dict().items():
         moved = not torch.equal(value, before[name])
         assert moved == name.startswith("decoder."), name
+
+
+def test_a_decoder_can_be_taught_to_draw_what_the_encoder_reads_back(cache, tmp_path):
+    """The latent map that the drawn picture is encoded to: nearer to the one it was drawn from."""
+    off = []
+    for weight in (0.0, 3.0):
+        run_dir = tmp_path / f"again-{weight}"
+        loop = LoopConfig(str(run_dir), 40, warmup_steps=2, learning_rate=3e-3)
+        config = TokenizerTraining(
+            str(cache), tiny.TOKENIZER, loop, 8, decoder_only=True, again=weight, val_frames=8
+        )
+        task = TokenizerTask(config)
+        task.trainer.run()
+        model = task.model
+        frames = torch.from_numpy(task.val_drives.frames(np.arange(16)))
+        with torch.no_grad():
+            latent = model.quantizer.encode(model.latents(frames)).latent_BChw
+            off.append(float((model.encoder(model.decoder(latent)) - latent).square().mean()))
+    assert off[1] < 0.8 * off[0]

@@ -41,6 +41,9 @@ class TokenizerTraining:
     l2: float = 1.0
     edges: float = 0.5
     worst: float = 0.1  # weight of the mean of the worst 2 % of 4x4 blocks
+    # weight of what encoding the reconstruction again changes in the latent map: a dream that is moved with the
+    # car goes through decoder and encoder in every step (families/reprojection.py)
+    again: float = 0.0
     prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
@@ -127,6 +130,11 @@ class TokenizerTask:
         with torch.autocast("cpu", torch.bfloat16):
             output = self.model.decoder(picked.contiguous(memory_format=torch.channels_last))
         loss, log = reconstruction_loss(output.float(), frames, weight, config)
+        if config.again > 0:
+            with torch.autocast("cpu", torch.bfloat16):
+                seen = self.model.encoder(output)
+            again = F.mse_loss(seen.float(), picked.detach())
+            loss, log = loss + config.again * again, log | {"again": again.item()}
         return loss + commitment, log | {"commitment": commitment.item()}
 
     @torch.no_grad()
