@@ -9,7 +9,9 @@ import pytest
 import tiny
 import torch
 
+from world_model.checkpoint import load
 from world_model.tokenizer.autoencoder import AutoencoderConfig, to_model, to_pixels
+from world_model.tokenizer.critic import Critic
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.training.loop import LoopConfig
 from world_model.training.start import start_from
@@ -235,3 +237,36 @@ def test_a_decoder_can_be_taught_to_draw_what_the_encoder_reads_back(cache, tmp_
             latent = model.quantizer.encode(model.latents(frames)).latent_BChw
             off.append(float((model.encoder(model.decoder(latent)) - latent).square().mean()))
     assert off[1] < 0.8 * off[0]
+
+
+def test_a_critic_learns_to_tell_soft_from_sharp_and_says_so_to_the_picture_alone():
+    torch.manual_seed(0)
+    critic = Critic(8)
+    optimizer = torch.optim.Adam(critic.parameters(), 3e-3)
+    for step in range(40):
+        sharp = to_model(torch.from_numpy(tiny.random_frames(8, seed=step)))
+        soft = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2)
+        loss = critic.told_apart(soft, sharp)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.3
+    soft.requires_grad_()
+    before = critic.fooled(soft)
+    optimizer.zero_grad()
+    before.backward()
+    assert all(p.grad is None for p in critic.parameters())
+    assert critic.fooled(soft - 5 * soft.grad / soft.grad.abs().max()) < before
+    assert critic.told_apart(soft, sharp).requires_grad  # it goes on learning afterwards
+
+
+def test_a_run_with_a_critic_resumes_and_ships_without_it(cache, tmp_path):
+    task = task_on(cache, tmp_path, val_frames=8, decoder_only=True, grain=0.1)
+    _, log = task.loss(0, torch.Generator().manual_seed(0))
+    assert {"fooled", "told_apart"} <= set(log)
+    task.trainer.run(task.measure)
+    again = task_on(cache, tmp_path, val_frames=8, decoder_only=True, grain=0.1)
+    assert again.trainer.resume()
+    assert torch.equal(again.critic.layers[1].weight, task.critic.layers[1].weight)
+    shipped = load(tmp_path / "checkpoint").tokenizer.state_dict()
+    assert not any("critic" in name for name in shipped)

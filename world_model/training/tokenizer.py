@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from world_model.checkpoint import ModelConfig, save
 from world_model.tokenizer.autoencoder import to_model
+from world_model.tokenizer.critic import Critic
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.training.data import Drives, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
@@ -41,9 +42,12 @@ class TokenizerTraining:
     l2: float = 1.0
     edges: float = 0.5
     worst: float = 0.1  # weight of the mean of the worst 2 % of 4x4 blocks
-    # weight of what encoding the reconstruction again changes in the latent map: a dream that is moved with the
+    # weight of what encoding the reconstruction again changes in the latent map: a dream moved with the
     # car goes through decoder and encoder in every step (families/reprojection.py)
     again: float = 0.0
+    grain: float = (
+        0.0  # weight of looking real to a critic, patch by patch; last, on a decoder that is done
+    )
     prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
@@ -88,6 +92,9 @@ class TokenizerTask:
         self.model = Tokenizer(config.tokenizer)
         if config.decoder_only:
             self.model.requires_grad_(False).decoder.requires_grad_(True)
+        self.critic = Critic() if config.grain > 0 else None
+        if self.critic is not None:  # trained and saved with the run, never with the checkpoint
+            self.model.add_module("critic", self.critic)
         self.train_drives = load_drives(config.cache_dir, "train")
         self.val_drives = load_drives(config.cache_dir, "val")
         self.trainer = Trainer(self.model, self.loss, config.loop)
@@ -135,6 +142,13 @@ class TokenizerTask:
                 seen = self.model.encoder(output)
             again = F.mse_loss(seen.float(), picked.detach())
             loss, log = loss + config.again * again, log | {"again": again.item()}
+        if self.critic is not None:
+            whole = choice >= scales - 1  # a prefix can't look real
+            with torch.autocast("cpu", torch.bfloat16):
+                fooled = self.critic.fooled(output[whole])
+                told_apart = self.critic.told_apart(output[whole], frames[whole])
+            loss = loss + config.grain * fooled + told_apart
+            log |= {"fooled": fooled.item(), "told_apart": told_apart.item()}
         return loss + commitment, log | {"commitment": commitment.item()}
 
     @torch.no_grad()
@@ -198,7 +212,7 @@ class TokenizerTask:
 def averaged(trainer: Trainer, config: TokenizerConfig) -> Tokenizer:
     """A tokenizer with the run's averaged weights, ready to use."""
     model = Tokenizer(config)
-    model.load_state_dict(trainer.average)
+    model.load_state_dict({k: v for k, v in trainer.average.items() if not k.startswith("critic.")})
     # codebooks are averages already, and must fit together with each other exactly
     model.quantizer.load_state_dict(
         {
