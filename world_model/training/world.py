@@ -49,11 +49,13 @@ class WorldTraining:
     context_flip: float = 0.15  # up to this share of the context's tokens is mistaken
     self_flip: float = 0.15  # up to this share of a frame's own tokens is mistaken, then corrected
     forget_share: float = 0.05  # share of samples that start from a single frame
-    still_share: float = 0.3  # share that sees no second frame: the ego state says how it moves
+    still_share: float = 0.0  # share that sees no second frame: the ego state has to say how it moves
     rollout_share: float = 0.0  # share of batches whose context the model dreams itself
     rollout_steps: int = 4  # at most
     rollout_from: int = 0  # step at which rollouts begin
-    thing_weight: float = 1.0  # extra weight of tokens that show a line or a vehicle
+    # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
+    # itself would teach to draw vehicles where there are none, more of them by that weight
+    thing_weight: float = 1.0
     state_weight: float = (
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
@@ -141,7 +143,7 @@ class WorldTask:
         """Latents, states, events and token weights of the rows."""
         drives = data.drives
         thing = 1 + self.config.thing_weight * torch.from_numpy(
-            (data.thing_Nhw[rows] > 0).astype(np.float32)
+            (data.thing_Nhw[rows - 1] > 0).astype(np.float32)
         )
         return (
             data.latents(rows),
