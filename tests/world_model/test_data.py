@@ -119,6 +119,31 @@ def test_encoded_drives_are_what_the_tokenizer_says(checkpoint, cache):
     assert not encoded.thing_Nhw[:, :, 1:].any()
 
 
+def test_mirrored_drives_swap_left_and_right_in_pictures_labels_and_tokens(checkpoint, cache):
+    plain, mirrored = (encode_drives(checkpoint, cache, "train", mirrored=m) for m in (False, True))
+    rows = np.array([3, 40])
+    frames = mirrored.drives.frames(rows)
+    np.testing.assert_array_equal(frames, plain.drives.frames(rows)[:, :, ::-1])
+    masks = [e.drives.classes(rows) for e in (plain, mirrored)]
+    np.testing.assert_array_equal(masks[1], masks[0][:, :, ::-1])
+    np.testing.assert_array_equal(mirrored.drives.action_NA[:, 0], -plain.drives.action_NA[:, 0])
+    np.testing.assert_array_equal(mirrored.drives.action_NA[:, 1], plain.drives.action_NA[:, 1])
+    sign = np.array([1, -1, -1, -1, -1, 1])  # speed and lead distance have no side
+    np.testing.assert_array_equal(mirrored.drives.state_NS, plain.drives.state_NS * sign)
+    latent = checkpoint.tokenizer.latents(torch.from_numpy(frames))
+    torch.testing.assert_close(mirrored.latents(rows), latent, atol=0.05, rtol=0.05)
+    np.testing.assert_array_equal(mirrored.thing_Nhw, plain.thing_Nhw[:, :, ::-1])
+    np.testing.assert_array_equal(mirrored.drives.mirror().state_NS, plain.drives.state_NS)
+
+
+def test_half_of_the_batches_of_a_mirroring_run_are_mirrored(cache, tokenizer_folder, tmp_path):
+    task = WorldTask(world_training(cache, tokenizer_folder, tmp_path, mirror=True))
+    sides = [task.side(torch.Generator().manual_seed(i)).drives.mirrored for i in range(40)]
+    assert 10 < sum(sides) < 30
+    loss, _ = task.loss(0, torch.Generator().manual_seed(0))
+    assert loss.isfinite()
+
+
 def test_drives_are_encoded_once_for_each_tokenizer(checkpoint, spoiled):
     encode_drives(checkpoint, spoiled, "val")
     (path,) = spoiled.glob("latents-*/*/latents.npy")

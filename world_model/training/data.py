@@ -10,13 +10,16 @@ Shapes: N frames, H W picture, A=2 action, S states, E events.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+
+SIDED = ("yaw_rate_radps", "lane_offset_m", "heading_error_rad", "curvature_1pm")
+"""States that are positive to the left."""
 
 
 class DataError(ValueError):
@@ -35,6 +38,7 @@ class Drives:
     state_NS: NDArray[np.float32]
     event_NE: NDArray[np.float32]
     episode_N: NDArray[np.int64]
+    mirrored: bool = False  # left and right change places
 
     def __len__(self) -> int:
         return len(self.row_of_N)
@@ -47,17 +51,26 @@ class Drives:
 
     def frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Gather frames by row number: (len(rows), H, W, 3)."""
-        picked = [self.frame_shards[self.shard_of_N[i]][self.row_of_N[i]] for i in rows]
-        return np.stack(picked)
+        picked = np.stack([self.frame_shards[self.shard_of_N[i]][self.row_of_N[i]] for i in rows])
+        return np.ascontiguousarray(picked[:, :, ::-1]) if self.mirrored else picked
 
     def classes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
         """Class masks of the same rows, or None when a shard has none."""
         shards = [self.class_shards[self.shard_of_N[i]] for i in rows]
         if any(shard is None for shard in shards):
             return None
-        return np.stack(
+        picked = np.stack(
             [s[self.row_of_N[i]] for s, i in zip(shards, rows, strict=True) if s is not None]
         )
+        return np.ascontiguousarray(picked[:, :, ::-1]) if self.mirrored else picked
+
+    def mirror(self) -> Drives:
+        """The same drives as a mirror shows them: pictures, steering, and what has a left and a right."""
+        state_NS = self.state_NS * np.array(
+            [-1.0 if name in SIDED else 1.0 for name in STATE_HEADS], np.float32
+        )
+        action_NA = self.action_NA * np.array([-1.0, 1.0], np.float32)
+        return replace(self, action_NA=action_NA, state_NS=state_NS, mirrored=not self.mirrored)
 
     def window_ends(self, before: int, after: int) -> NDArray[np.int64]:
         """Rows t whose drive also has rows t - before ... t + after."""

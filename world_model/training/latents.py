@@ -45,13 +45,20 @@ class EncodedDrives:
 
 
 def encode_drives(
-    checkpoint: Checkpoint, cache_dir: Path | str, split: str, limit: int | None = None
+    checkpoint: Checkpoint,
+    cache_dir: Path | str,
+    split: str,
+    limit: int | None = None,
+    mirrored: bool = False,
 ) -> EncodedDrives:
     """Load the encoded split, encoding first whatever shards are new. Several processes share the work."""
     drives = load_drives(cache_dir, split, limit)
+    if mirrored:
+        drives = drives.mirror()
     shared = dist.is_initialized()
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
-    root = Path(cache_dir) / f"latents-{encoding_hash(checkpoint.tokenizer)[:12]}"
+    name = f"latents-{encoding_hash(checkpoint.tokenizer)[:12]}{'-mirrored' if mirrored else ''}"
+    root = Path(cache_dir) / name
     paths = [root / _name(shard) for shard in drives.frame_shards]
     for i, path in enumerate(paths):
         if i % world_size == rank and not (path / "done").is_file():
@@ -93,12 +100,13 @@ def _encode_shard(checkpoint: Checkpoint, drives: Drives, i: int, path: Path) ->
     things = open_memmap(path / "things.npy", "w+", np.uint8, (n, h, w))
     for start in range(0, n, 32):
         part = slice(start, min(start + 32, n))
+        seen = np.array(frames[part][:, :, ::-1] if drives.mirrored else frames[part])
         with torch.autocast("cpu", torch.bfloat16):
-            latent = tokenizer.latents(torch.from_numpy(np.array(frames[part])))
+            latent = tokenizer.latents(torch.from_numpy(seen))
         latents[part] = latent.numpy()
         tokens[part] = torch.cat(tokenizer.quantizer.encode(latent).tokens, 1).numpy()
         if classes is not None:
-            mask = np.array(classes[part])
+            mask = np.array(classes[part][:, :, ::-1] if drives.mirrored else classes[part])
             blocks = mask.reshape(len(mask), h, mask.shape[1] // h, w, mask.shape[2] // w)
             line = (blocks == LINE).any((2, 4))
             vehicle = (blocks == VEHICLE).mean((2, 4)) > 0.04

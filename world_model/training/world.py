@@ -49,7 +49,9 @@ class WorldTraining:
     context_flip: float = 0.15  # up to this share of the context's tokens is mistaken
     self_flip: float = 0.15  # up to this share of a frame's own tokens is mistaken, then corrected
     forget_share: float = 0.05  # share of samples that start from a single frame
-    still_share: float = 0.0  # share that sees no second frame: the ego state has to say how it moves
+    still_share: float = (
+        0.0  # share that sees no second frame: the ego state has to say how it moves
+    )
     rollout_share: float = 0.0  # share of batches whose context the model dreams itself
     rollout_steps: int = 4  # at most
     rollout_from: int = 0  # step at which rollouts begin
@@ -66,6 +68,9 @@ class WorldTraining:
     motion_rows: int = 256  # steps that teach wheel and pedals; they need no pictures
     # pairs of true frames that teach the depths each step, where the camera is known
     view_pairs: int = 4
+    mirror: bool = (
+        False  # half of the batches in a mirror: for few drives; it forgets the rule of the road
+    )
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     val_windows: int = 256
 
@@ -97,6 +102,9 @@ class WorldTask:
         self.trainer = Trainer(self.model, self.loss, config.loop)
         self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
+        self.sides = [self.train]  # what batches are drawn from
+        if config.mirror:
+            self.sides += [encode_drives(self.checkpoint, config.cache_dir, "train", mirrored=True)]
         starts = self.train.drives.window_ends(PAST_ACTIONS - 1, config.rollout_steps + 1)
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
@@ -114,6 +122,12 @@ class WorldTask:
     def lengths(self) -> list[int]:
         """Tokens of each scale."""
         return [h * w for h, w in self.quantizer.config.scales]
+
+    def side(self, generator: torch.Generator) -> EncodedDrives:
+        """The training drives, or their mirror images."""
+        if len(self.sides) == 1:
+            return self.train
+        return self.sides[int(torch.randint(len(self.sides), (), generator=generator))]
 
     @torch.no_grad()
     def context(
@@ -154,7 +168,7 @@ class WorldTask:
 
     def batch(self, step: int, generator: torch.Generator) -> Batch:
         """A training batch, its context corrupted, sometimes forgotten, sometimes dreamed."""
-        config, data = self.config, self.train
+        config, data = self.config, self.side(generator)
         pick = torch.randint(len(self.starts), (config.batch,), generator=generator)
         rows = self.starts[pick.numpy()]
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
@@ -248,7 +262,7 @@ class WorldTask:
     def motion_loss(self, generator: torch.Generator) -> Tensor:
         """How well speed and yaw rate follow from the actions, on rows enough to meet sharp turns."""
         pick = torch.randint(len(self.starts), (self.config.motion_rows,), generator=generator)
-        rows, data = self.starts[pick.numpy()], self.train
+        rows, data = self.starts[pick.numpy()], self.side(generator)
         reader = self.model.reader
         motion, log_scale = reader.kinematics(self.actions(data, rows), self.ego(data, rows))
         true = torch.from_numpy(data.drives.state_NS[rows + 1])
@@ -257,7 +271,7 @@ class WorldTask:
     def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
         """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""
         pick = torch.randint(len(self.starts), (self.config.view_pairs,), generator=generator)
-        rows, data = self.starts[pick.numpy()], self.train
+        rows, data = self.starts[pick.numpy()], self.side(generator)
         latent = self.quantizer.decode(torch.split(data.tokens(rows), self.lengths, 1))
         now, after = (to_model(torch.from_numpy(data.drives.frames(r))) for r in (rows, rows + 1))
         moved: Tensor = reprojection(now, latent, self.ego(data, rows + 1))
