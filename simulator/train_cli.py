@@ -46,7 +46,7 @@ def world(
 ) -> None:
     """Train a world model. Run the same command again to continue where the last checkpoint stood."""
     from simulator.config import compose
-    from world_model.training.world import WorldTraining
+    from world_model.training.world_batches import WorldTraining
     from world_model.training.world_run import train_world
 
     settings = compose(WorldTraining, config, overrides or [])

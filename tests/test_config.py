@@ -92,7 +92,7 @@ def test_the_shipped_configs_compose():
 
 def test_the_training_configs_compose():
     from world_model.training.tokenizer import TokenizerTraining
-    from world_model.training.world import WorldTraining
+    from world_model.training.world_batches import WorldTraining
 
     assert (
         compose(

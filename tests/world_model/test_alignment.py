@@ -18,7 +18,8 @@ from world_model.families.var import VarConfig
 from world_model.training.data import load_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.tokenizer import TokenizerTraining, train_tokenizer
-from world_model.training.world import WorldTask, WorldTraining
+from world_model.training.world import WorldTask
+from world_model.training.world_batches import WorldTraining
 from world_model.training.world_run import describe, teacher_forced
 
 TOKENIZER_STEPS, WORLD_STEPS = 60, 110

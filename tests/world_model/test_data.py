@@ -19,7 +19,8 @@ from world_model.training.data import DataError, load_drives
 from world_model.training.latents import encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.start import start_from
-from world_model.training.world import WorldTask, WorldTraining
+from world_model.training.world import WorldTask
+from world_model.training.world_batches import WorldTraining
 from world_model.training.world_run import train_world
 
 LENGTHS = [30, 20, 40]  # of the training drives in the cache fixture
@@ -259,6 +260,38 @@ def test_a_world_that_learns_to_see_ahead_begins_with_what_it_said_before(
         start_from(donor.trainer, tmp_path / "heir" / "state.safetensors")
 
 
+def test_dreams_go_on_from_step_to_step_and_begin_anew_after_their_time(
+    cache, tokenizer_folder, tmp_path
+):
+    config = world_training(
+        cache, tokenizer_folder, tmp_path, rollout_share=0.5, rollout_steps=3, rollout_from=3
+    )
+    task = WorldTask(config)
+    batches, rows = [], []
+    inner = task.batch
+    task.batch = lambda *given: batches.append(inner(*given)) or batches[-1]
+    for step in range(9):
+        task.loss(step, torch.Generator().manual_seed(step))
+        rows.append(task.running.rows.copy() if task.running else None)
+    assert rows[2] is None
+    for step in (
+        4,
+        5,
+        7,
+        8,
+    ):  # the frame they dreamed is the newest of their past, under the next actions
+        old, new = batches[step - 1], batches[step]
+        assert torch.equal(new.past_BPChw[-3:, 1], old.past_BPChw[-3:, 0])
+        assert not torch.equal(new.past_BPChw[-3:, 0], old.next_BChw[-3:])
+        assert torch.equal(new.actions_BMA[-3:, :-1], old.actions_BMA[-3:, 1:])
+        np.testing.assert_array_equal(rows[step], rows[step - 1] + 1)
+    drives, truth = task.train.drives, batches[6]
+    assert not np.array_equal(rows[6], rows[5] + 1)
+    np.testing.assert_array_equal(truth.ego_BE[-3:], drives.state_NS[rows[6] - 1, :2])
+    maps = task.quantizer.decode(torch.split(task.train.tokens(rows[6] - 1), task.lengths, 1))
+    torch.testing.assert_close(truth.past_BPChw[-3:, 0], maps)
+
+
 def test_a_world_training_stopped_and_resumed_ends_with_the_same_bits(
     cache, tokenizer_folder, tmp_path
 ):
@@ -266,7 +299,12 @@ def test_a_world_training_stopped_and_resumed_ends_with_the_same_bits(
     for name, minutes in (("straight", (0.0,)), ("stopped", (1e-9, 0.0))):
         for limit in minutes:
             config = world_training(
-                cache, tokenizer_folder, tmp_path / name, rollout_share=0.5, loop={"minutes": limit}
+                cache,
+                tokenizer_folder,
+                tmp_path / name,
+                rollout_share=0.5,
+                rollout_steps=2,  # in the middle of the run, and not of a dream
+                loop={"minutes": limit},
             )
             task = WorldTask(config)
             task.trainer.resume()
@@ -296,5 +334,5 @@ def test_a_world_training_without_a_tokenizer_says_so(cache, tmp_path):
 
 def test_drives_too_short_for_a_window_are_refused_before_training(tokenizer_folder, tmp_path):
     tiny.write_cache(tmp_path / "cache", {"train": [5], "val": [60]})
-    with pytest.raises(DataError, match=r"no training drive of 9 frames .*dreamlane collect"):
+    with pytest.raises(DataError, match=r"no training drive of 21 frames .*dreamlane collect"):
         WorldTask(world_training(tmp_path / "cache", tokenizer_folder, tmp_path / "run"))

@@ -51,6 +51,7 @@ class LoopConfig:
     clip_norm: float = 1.0
     average_decay: float = 0.999
     checkpoint_s: float = 180.0
+    segment: int = 1  # checkpoint and stop only after a multiple of so many steps
     log_every: int = 50
     seed: int = 0
     threads: int = 1
@@ -211,8 +212,10 @@ class Trainer:
                     figures["steps_per_s"] = len(logs) / (now - last_log)
                     self._report(figures, writer)
                     logs, last_log = [], now
-                enough = self._stop or 0 < 60 * config.minutes < now - started
-                due = now - last_save > config.checkpoint_s or self.step >= config.steps
+                whole = self.step % config.segment == 0
+                enough = whole and (self._stop or 0 < 60 * config.minutes < now - started)
+                due = whole and now - last_save > config.checkpoint_s
+                due = due or self.step >= config.steps
                 if self._agree(due or enough):
                     self.save()
                     if on_checkpoint is not None and writer is not None:

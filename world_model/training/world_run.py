@@ -23,7 +23,8 @@ from world_model.training.latents import EncodedDrives
 from world_model.training.loop import Log, Trainer
 from world_model.training.rollout import rollout, start_engine
 from world_model.training.start import start_from
-from world_model.training.world import WorldTask, WorldTraining, token_losses
+from world_model.training.world import WorldTask, token_losses
+from world_model.training.world_batches import WorldTraining
 
 HORIZONS = (1, 5, 10, 20, 40)
 STEERS = (-0.3, 0.0, 0.3)

@@ -1,0 +1,253 @@
+"""What a world model is trained on: windows of encoded drives, and dreams that go on from step to step.
+
+Shapes as in `world_model.families.var`; R dreams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from world_model.checkpoint import load
+from world_model.engine.base import EVENT_HEADS
+from world_model.families.var import PAST_ACTIONS, Var, VarConfig
+from world_model.heads import MOTIONS
+from world_model.sampling import SamplingConfig, sample
+from world_model.training.data import DataError
+from world_model.training.latents import EncodedDrives, encode_drives
+from world_model.training.loop import LoopConfig
+
+EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
+
+
+@dataclass(frozen=True, slots=True)
+class WorldTraining:
+    """Everything a world-model run depends on."""
+
+    name: str = "town"
+    cache_dir: str = "data/cache/town"
+    tokenizer: str = "runs/tokenizer/checkpoint"
+    world: VarConfig = field(default_factory=VarConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(run_dir="runs/world", learning_rate=1.5e-3)
+    )
+    batch: int = 32  # for each process
+    context_flip: float = 0.15  # up to this share of the context's tokens is mistaken
+    self_flip: float = 0.15  # up to this share of a frame's own tokens is mistaken, then corrected
+    forget_share: float = 0.05  # share of samples that start from a single frame
+    still_share: float = (
+        0.0  # share that sees no second frame: the ego state has to say how it moves
+    )
+    rollout_share: float = 0.0  # share of each batch whose context the model has dreamed itself
+    rollout_steps: int = 16  # training steps, and so frames, that a dream goes on for
+    rollout_from: int = 0  # step at which dreams begin
+    # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
+    # itself would teach to draw vehicles where there are none, more of them by that weight
+    thing_weight: float = 1.0
+    state_weight: float = (
+        0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
+    )
+    event_weight: float = 0.03
+    # nothing else learns from it, so its size means nothing, but to the clipped norm: precise as it gets, its
+    # gradient would leave the tokens' a tenth of theirs
+    motion_weight: float = 0.001
+    motion_rows: int = 256  # steps that teach wheel and pedals; they need no pictures
+    # pairs of true frames that teach the depths each step, where the camera is known
+    view_pairs: int = 4
+    mirror: bool = (
+        False  # half of the batches in a mirror: for few drives; it forgets the rule of the road
+    )
+    start_from: str = ""  # running state or checkpoint folder whose weights to begin with
+    val_windows: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One training batch: what is known at t, and frame t+1."""
+
+    past_BPChw: Tensor
+    ahead_BChw: Tensor  # what the car's motion makes of it
+    actions_BMA: Tensor
+    ego_BE: Tensor  # as the dream knows it: not exactly
+    true_ego_BE: Tensor
+    next_BChw: Tensor  # continuous latents of frame t+1
+    state_BS: Tensor  # labels of frame t+1
+    event_BE: Tensor
+    thing_BL: Tensor  # weights at the finest scale
+
+
+@dataclass(frozen=True, slots=True)
+class Dreams:
+    """Dreams that go on from one training step to the next: R of them.
+
+    One frame a step keeps them cheap, however deep they get. They begin anew at every multiple of
+    `rollout_steps`, and the loop checkpoints only there: a resumed run meets the same dreams.
+    """
+
+    step: int  # the training step whose contexts they are
+    data: EncodedDrives
+    rows: NDArray[np.int64]  # the true frames that they have reached
+    past_BPChw: Tensor
+    ego_BE: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """What is known at rows of some drives."""
+
+    data: EncodedDrives
+    rows: NDArray[np.int64]
+    past_BPChw: Tensor
+    actions_BMA: Tensor
+    ego_BE: Tensor
+
+
+class WorldBatches:
+    """Draws batches for a model, and lets it dream."""
+
+    def __init__(self, config: WorldTraining) -> None:
+        self.config = config
+        self.checkpoint = load(config.tokenizer)
+        self.quantizer = self.checkpoint.tokenizer.quantizer
+        torch.manual_seed(config.loop.seed)
+        self.model = Var(config.world, self.checkpoint.config.tokenizer.quantizer)
+        self.running: Dreams | None = None
+        self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
+        self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
+        self.sides = [self.train]  # what batches are drawn from
+        if config.mirror:
+            self.sides += [encode_drives(self.checkpoint, config.cache_dir, "train", mirrored=True)]
+        starts = self.train.drives.window_ends(PAST_ACTIONS - 1, config.rollout_steps + 1)
+        # a crashed car stands still whatever the pedals say: nothing to be learned from there on
+        crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
+        self.starts = starts[~crashed]
+        if not len(self.starts):
+            raise DataError(
+                f"the cache at {config.cache_dir} has no training drive of"
+                f" {PAST_ACTIONS + config.rollout_steps + 1} frames without a crash; record longer ones"
+                " (`dreamlane collect`) or lower rollout_steps"
+            )
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each scale."""
+        return [h * w for h, w in self.quantizer.config.scales]
+
+    def side(self, generator: torch.Generator) -> EncodedDrives:
+        """The training drives, or their mirror images."""
+        if len(self.sides) == 1:
+            return self.train
+        return self.sides[int(torch.randint(len(self.sides), (), generator=generator))]
+
+    @torch.no_grad()
+    def context(
+        self, data: EncodedDrives, rows: NDArray[np.int64], generator: torch.Generator, flip: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Past maps, actions and ego state at the rows."""
+        share = (flip * torch.rand(len(rows), 1, generator=generator)).repeat(2, 1)
+        tokens = data.tokens(np.concatenate([rows, rows - 1]))
+        maps = [
+            self.quantizer.mistaken(part, k, share, generator)
+            for k, part in enumerate(torch.split(tokens, self.lengths, 1))
+        ]
+        past = torch.stack(torch.split(self.quantizer.decode(maps), len(rows)), 1)
+        actions = self.actions(data, rows)
+        return past, actions, self.ego(data, rows)
+
+    def ego(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
+        """Speed and yaw rate at the rows, 0 where unknown."""
+        return torch.from_numpy(data.drives.state_NS[rows, :MOTIONS]).nan_to_num()
+
+    def actions(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
+        """The last four actions up to the one taken after each row's frame, newest last."""
+        index = rows[:, None] + np.arange(1 - PAST_ACTIONS, 1)
+        return torch.from_numpy(data.drives.action_NA[index])
+
+    def target(self, data: EncodedDrives, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Latents, states, events and token weights of the rows."""
+        drives = data.drives
+        thing = 1 + self.config.thing_weight * torch.from_numpy(
+            (data.thing_Nhw[rows - 1] > 0).astype(np.float32)
+        )
+        return (
+            data.latents(rows),
+            torch.from_numpy(drives.state_NS[rows]),
+            torch.from_numpy(drives.event_NE[rows]),
+            thing.flatten(1),
+        )
+
+    def batch(self, step: int, generator: torch.Generator) -> Batch:
+        """Windows of the drives, then the dreams as far as they have got."""
+        config = self.config
+        dreams = int(config.rollout_share * config.batch) if step >= config.rollout_from else 0
+        parts = [self.windows(config.batch - dreams, generator)] if dreams < config.batch else []
+        if dreams:
+            running = self.running
+            if running is None or running.step != step or step % config.rollout_steps == 0:
+                running = self.fall_asleep(step, dreams, generator)
+            self.running = running
+            actions = self.actions(running.data, running.rows)
+            parts += [
+                Contexts(running.data, running.rows, running.past_BPChw, actions, running.ego_BE)
+            ]
+        past = torch.cat([part.past_BPChw for part in parts])
+        actions = torch.cat([part.actions_BMA for part in parts])
+        ego = torch.cat([part.ego_BE for part in parts])
+        true_ego = torch.cat([self.ego(part.data, part.rows) for part in parts])
+        targets = [self.target(part.data, part.rows + 1) for part in parts]
+        joined = (torch.cat(values) for values in zip(*targets, strict=True))
+        return Batch(past, self.foresee(past, actions, ego), actions, ego, true_ego, *joined)
+
+    def windows(self, count: int, generator: torch.Generator) -> Contexts:
+        """Contexts drawn from the drives, each spoiled in some way that a dream may be."""
+        config, data = self.config, self.side(generator)
+        rows = self.starts[torch.randint(len(self.starts), (count,), generator=generator).numpy()]
+        past, actions, ego = self.context(data, rows, generator, config.context_flip)
+        ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(EGO_NOISE)
+        forget = torch.rand(count, generator=generator) < config.forget_share
+        past[forget, 1] = past[forget, 0]
+        actions[forget, :-1] = 0.0
+        still = torch.rand(count, generator=generator) < config.still_share
+        past[still, 1] = past[still, 0]
+        return Contexts(data, rows, past, actions, ego)
+
+    @torch.no_grad()
+    def foresee(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """The last frame as the model expects the motion to leave it."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.model.foresee(self.checkpoint.tokenizer, past_BPChw, actions_BMA, ego_BE)
+
+    # -- dreams ------------------------------------------------------------------------------
+
+    def fall_asleep(self, step: int, count: int, generator: torch.Generator) -> Dreams:
+        """Dreams that begin at true frames."""
+        data = self.side(generator)
+        rows = self.starts[torch.randint(len(self.starts), (count,), generator=generator).numpy()]
+        past, _, ego = self.context(data, rows, generator, 0.0)
+        return Dreams(step, data, rows, past, ego)
+
+    @torch.no_grad()
+    def dream_on(self, dreams: Dreams, batch: Batch, generator: torch.Generator) -> Dreams:
+        """One frame further under the recorded actions, drawn as the engine draws (no gradient)."""
+        mine, sampling = slice(-len(dreams.rows), None), self.config.sampling
+        past, actions, ego = batch.past_BPChw[mine], batch.actions_BMA[mine], batch.ego_BE[mine]
+        calm_B11 = sampling.calm(ego[:, 0]).view(-1, 1, 1)
+
+        def choose(k: int, logits_BLV: Tensor) -> Tensor:
+            noise = torch.rand(logits_BLV.shape[:2], generator=generator)
+            temperature = sampling.temperature(k) * calm_B11
+            return sample(logits_BLV, noise, temperature, sampling.top_k, sampling.top_p)[0]
+
+        with torch.autocast("cpu", torch.bfloat16):
+            condition = self.model.conditioning(actions, ego)
+            latent, _ = self.model.generate(
+                self.quantizer, past, batch.ahead_BChw[mine], condition, choose
+            )
+        after, _ = self.model.reader.kinematics(actions, ego)
+        seen = torch.stack([latent.float(), past[:, 0]], 1)
+        return Dreams(dreams.step + 1, dreams.data, dreams.rows + 1, seen, after)
