@@ -196,6 +196,20 @@ def test_a_scale_may_begin_with_few_codes(cache, tmp_path):
     assert task.measure(task.trainer)["entropy_1"] == 0.0
 
 
+def test_a_run_that_ended_without_its_last_measurement_is_measured_when_called_again(
+    cache, tmp_path
+):
+    task = task_on(cache, tmp_path, val_frames=8)
+    task.trainer.run()  # as if killed before it measured
+    assert not (tmp_path / "checkpoint").exists()
+    again = task_on(cache, tmp_path, val_frames=8)
+    assert again.trainer.resume()
+    again.trainer.run(again.measure)
+    assert load(tmp_path / "checkpoint").tokenizer is not None
+    for name, value in task.trainer.average.items():
+        assert torch.equal(again.trainer.average[name], value), name
+
+
 def test_training_can_start_from_a_shipped_checkpoint_and_go_on(cache, tmp_path):
     donor = task_on(cache, tmp_path / "donor", val_frames=8)
     donor.measure(donor.trainer)  # writes the checkpoint

@@ -185,7 +185,8 @@ class Trainer:
     def run(self, on_checkpoint: Callable[[Trainer], Log] | None = None) -> None:
         """Train until `steps` or `minutes`; SIGINT and SIGTERM checkpoint and return.
 
-        `on_checkpoint` measures and writes what training is for, with every checkpoint and at the end.
+        `on_checkpoint` measures and writes what training is for, with every checkpoint and at the end; a run
+        that has ended is measured once more.
 
         Raises:
             FloatingPointError: loss or gradient is not finite; the last checkpoint stays as it is.
@@ -202,6 +203,9 @@ class Trainer:
         handlers = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             bar.start()
+            if self.step >= config.steps and on_checkpoint is not None and writer is not None:
+                # it ended before: whoever stopped it may have done so while it was measured
+                self._report({f"val/{k}": v for k, v in on_checkpoint(self).items()}, writer)
             while self.step < config.steps:
                 logs.append(self._one_step())
                 bar.update(bar.task_ids[0], completed=self.step)
