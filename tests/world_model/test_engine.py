@@ -109,6 +109,20 @@ def test_a_state_put_back_replays_the_same_bits(checkpoint, engine):
     assert_equal_outputs(drive(other, taken, seed=7), first)
 
 
+def test_pictures_in_bfloat16_are_those_in_float32_but_for_a_grey_level_or_two(checkpoint):
+    engines = [EagerEngine(checkpoint, SLOTS, "cpu", p) for p in ("float32", "bfloat16")]
+    for engine in engines:
+        engine.reset(*context())
+    exact, coarse = (drive(engine, actions(1)) for engine in engines)
+    for one, other in zip(exact, coarse, strict=True):
+        gap = np.abs(one.frame_BHWC.astype(int) - other.frame_BHWC)
+        assert 0 < gap.mean() < 2
+        assert (one.tokens_BL == other.tokens_BL).mean() > 0.9
+        np.testing.assert_array_equal(one.state["speed_mps"], other.state["speed_mps"])
+    with pytest.raises(ValueError, match="accepted: float32, bfloat16, auto"):
+        EagerEngine(checkpoint, SLOTS, "cpu", "float8")
+
+
 def test_a_state_is_a_copy(engine):
     engine.reset(*context())
     state = engine.state

@@ -12,7 +12,7 @@ BACKENDS = ("eager",)
 def load_engine(
     checkpoint: Path | str, batch_size: int = 1, backend: str = "eager", device: str | None = None
 ) -> Engine:
-    """Load a checkpoint folder into an engine.
+    """Load a checkpoint folder into an engine, in the precision that is fast on this machine.
 
     Raises:
         CheckpointError: the folder holds no usable world model.
@@ -23,7 +23,7 @@ def load_engine(
     from world_model.checkpoint import load
     from world_model.engine.eager import EagerEngine
 
-    return EagerEngine(load(checkpoint), batch_size, device)
+    return EagerEngine(load(checkpoint), batch_size, device, precision="auto")
 
 
 __all__ = ["BACKENDS", "Engine", "load_engine"]

@@ -1,10 +1,11 @@
-"""The plain PyTorch engine: the reference that other backends are compared with.
+"""The plain PyTorch engine: in float32 the reference that other backends are compared with.
 
 Shapes as in `engine.base`; P past latent maps (newest first), M remembered actions (newest last).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,18 +27,25 @@ def drift_statistics(latent_BChw: Tensor) -> Tensor:
 
 
 class EagerEngine:
-    """Steps a batch of dreams with PyTorch in float32.
+    """Steps a batch of dreams with PyTorch.
 
     Args:
         checkpoint: with a world model in it.
         batch_size: number of dreams.
         device: a torch device; None takes the GPU if there is one.
+        precision: of drawing pictures and reading them back, a third of a step. "float32"; "bfloat16", off by
+            one grey level here and there; "auto" takes bfloat16 where the processor multiplies matrices in
+            it (AMX). All else is float32.
     """
 
     backend = "eager"
 
     def __init__(
-        self, checkpoint: Checkpoint, batch_size: int, device: str | torch.device | None = None
+        self,
+        checkpoint: Checkpoint,
+        batch_size: int,
+        device: str | torch.device | None = None,
+        precision: str = "float32",
     ) -> None:
         if checkpoint.world is None:
             raise CheckpointError(
@@ -51,6 +59,10 @@ class EagerEngine:
         )
         self.tokenizer = checkpoint.tokenizer.to(self.torch_device)
         self.world: Var = checkpoint.world.to(self.torch_device)
+        self.precision = chosen_precision(precision, self.torch_device)
+        self._codec = self.tokenizer
+        if self.precision == "bfloat16":
+            self._codec = copy.deepcopy(self.tokenizer).bfloat16()
         self.batch_size = batch_size
         tokenizer = self.config.tokenizer
         self.frame_shape = (tokenizer.frame_height, tokenizer.frame_width, 3)
@@ -80,7 +92,7 @@ class EagerEngine:
         """The device in words."""
         if self.torch_device.type == "cuda":
             return torch.cuda.get_device_name(self.torch_device)
-        return f"CPU, {torch.get_num_threads()} threads"
+        return f"CPU, {torch.get_num_threads()} threads, pictures in {self.precision}"
 
     @property
     def latent(self) -> NDArray[np.float32]:
@@ -178,7 +190,7 @@ class EagerEngine:
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
         condition = self.world.conditioning(actions, self._ego_BE)
         ahead = self.world.foresee(
-            self.tokenizer, self._past_BPChw, actions, self._ego_BE, self._picture_BCHW
+            self._codec, self._past_BPChw, actions, self._ego_BE, self._picture_BCHW
         )
         latent, tokens = self.world.generate(
             self.tokenizer.quantizer, self._past_BPChw, ahead, condition, choose
@@ -189,7 +201,7 @@ class EagerEngine:
         self._advance(latent, action, state[:, :2] * self._fed_E)
         frame = None
         if self.decode:
-            self._picture_BCHW = self.tokenizer.draw(latent)
+            self._picture_BCHW = self._codec.draw(latent)
             frame = to_pixels(self._picture_BCHW).cpu().numpy()
         event = event.sigmoid().cpu().numpy()
         states = state.cpu().numpy()
@@ -264,6 +276,21 @@ class EagerEngine:
         if array.shape != (self.batch_size, size):
             raise ValueError(f"{name} has shape {array.shape}; accepted: {(self.batch_size, size)}")
         return array
+
+
+def chosen_precision(wish: str, device: torch.device) -> str:
+    """ "float32" or "bfloat16".
+
+    Raises:
+        ValueError: another wish than these and "auto".
+    """
+    if wish not in ("float32", "bfloat16", "auto"):
+        raise ValueError(f"precision {wish!r} is unknown; accepted: float32, bfloat16, auto")
+    if wish != "auto":
+        return wish
+    # elsewhere bfloat16 is emulated, and slower; torch has no public name for this question
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return "bfloat16" if device.type == "cpu" and amx() else "float32"
 
 
 def within(name: str, array: Array, low: float, high: float) -> Array:

@@ -146,9 +146,9 @@ class Var(nn.Module):
             picture_BCHW = tokenizer.draw(newest)
         motion_BE, _ = self.reader.kinematics(actions_BMA, ego_BE)
         moved = self.reprojection(picture_BCHW.clamp(-1, 1), newest, motion_BE)
-        there: Tensor = tokenizer.encoder(moved.contiguous(memory_format=torch.channels_last))
+        there = tokenizer.see(moved)
         moving_B111 = (motion_BE[:, 0] / CRAWL_MPS).clamp(0, 1).view(-1, 1, 1, 1)
-        return torch.lerp(newest, there.float(), moving_B111)
+        return torch.lerp(newest, there, moving_B111)
 
     def seen(self, past_BPChw: Tensor, ahead_BChw: Tensor) -> Tensor:
         """The newest frame, what changed since the one before, and what the car's motion will change."""

@@ -62,8 +62,7 @@ class Tokenizer(nn.Module):
     @torch.no_grad()
     def latents(self, frames_BHWC: Tensor) -> Tensor:
         """uint8 pictures to continuous latents (B, C, h, w), float32."""
-        x = to_model(frames_BHWC).contiguous(memory_format=torch.channels_last)
-        return torch.as_tensor(self.encoder(x)).float()
+        return self.see(to_model(frames_BHWC))
 
     @torch.no_grad()
     def encode(self, frames_BHWC: Tensor) -> tuple[Tensor, ...]:
@@ -71,11 +70,19 @@ class Tokenizer(nn.Module):
         return self.quantizer.encode(self.latents(frames_BHWC)).tokens
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
-        """Latent maps to pictures (B, 3, H, W), about in [-1, 1]."""
-        picture_BCHW: Tensor = self.decoder(
-            latent_BChw.contiguous(memory_format=torch.channels_last)
-        )
-        return picture_BCHW
+        """Latent maps to pictures (B, 3, H, W), about in [-1, 1], float32."""
+        x = latent_BChw.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return torch.as_tensor(self.decoder(x)).float()
+
+    def see(self, picture_BCHW: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] to latent maps (B, C, h, w), float32."""
+        x = picture_BCHW.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return torch.as_tensor(self.encoder(x)).float()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of encoder and decoder."""
+        return next(self.decoder.parameters()).dtype
 
     @torch.no_grad()
     def decode_latent(self, latent_BChw: Tensor) -> Tensor:
