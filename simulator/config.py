@@ -79,14 +79,13 @@ def _open_optional(schema: Any, given: Any) -> None:
 
     for key in given:
         node, value = schema._get_node(key) if key in schema else None, given._get_node(key)
-        if not isinstance(node, DictConfig) or not isinstance(value, DictConfig):
+        if not (isinstance(node, DictConfig) and isinstance(value, DictConfig)) or value._is_none():
             continue
-        if node._is_none() and not value._is_none():
+        if node._is_none():
             schema[key] = node._metadata.ref_type()
             node = schema._get_node(key)
             _make_writable(node)
-        if not node._is_none() and not value._is_none():
-            _open_optional(node, value)
+        _open_optional(node, value)
 
 
 def _forced(override: str, accepted: dict[str, str]) -> str:

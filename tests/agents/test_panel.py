@@ -75,9 +75,7 @@ def test_the_blind_driver_sees_black_and_knows_its_own_sensors_only():
     picture, known = witness.seen
     assert picture.max() == 0
     assert known["speed_mps"] == 9.0
-    assert math.isnan(
-        known["lane_offset_m"]
-    )  # the same keys: no driver stumbles over a missing one
+    assert math.isnan(known["lane_offset_m"])  # a key that lacked would trip a driver
     assert known["collision"] is False
     assert known["tokens"] is None
     Blind(witness).act({"camera": np.ones((2, 2, 3)), "speed_mps": np.array([9.0])}, info)

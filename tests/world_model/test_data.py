@@ -272,14 +272,10 @@ def test_dreams_go_on_from_step_to_step_and_begin_anew_after_their_time(
     task.batch = lambda *given: batches.append(inner(*given)) or batches[-1]
     for step in range(9):
         task.loss(step, torch.Generator().manual_seed(step))
-        rows.append(task.running.rows.copy() if task.running else None)
+        rows.append(task.running.contexts.rows if task.running else None)
     assert rows[2] is None
-    for step in (
-        4,
-        5,
-        7,
-        8,
-    ):  # the frame they dreamed is the newest of their past, under the next actions
+    # the frame they dreamed is the newest of their past, under the next actions
+    for step in (4, 5, 7, 8):
         old, new = batches[step - 1], batches[step]
         assert torch.equal(new.past_BPChw[-3:, 1], old.past_BPChw[-3:, 0])
         assert not torch.equal(new.past_BPChw[-3:, 0], old.next_BChw[-3:])

@@ -2,9 +2,9 @@
 
 The quantiser picks the code nearest to what the coarser scales left over. So when that residual is
 expected at z, a code's odds fall with its squared distance, as a Gaussian's: log p(c) is
-precision * (z . c - |c|^2 / 2) plus a constant. z begins with what was left of the last frame; the
-transformer gates it and adds what the wheel and the road change. Without this a model must learn by heart
-which of a thousand codes is near which.
+precision * (z . c - |c|^2 / 2) plus a constant. z begins with what is left of the foreseen frame (the last
+one, where no camera is known); the transformer gates it and adds what the wheel and the road change. Without
+this a model must learn by heart which of a thousand codes is near which.
 
 Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, D width.
 """
@@ -44,7 +44,7 @@ class NearCodes(nn.Module):
         Args:
             free_BLV: logits to add to.
             said_BLR: `values`, in raster order of the token map.
-            rest_BLC: what the coarser scales leave over of the last frame, at this scale.
+            rest_BLC: what the coarser scales leave over of the foreseen frame, at this scale.
             codes_VC: the scale's codebook.
         """
         # in bfloat16 the differences between near codes would drown

@@ -105,21 +105,23 @@ class MultiScaleQuantizer(nn.Module):
         factor = (self.full_size[0] // size[0], self.full_size[1] // size[1])
         return F.avg_pool2d(x_BChw, factor)
 
-    def nearest(self, z_NC: Tensor, k: int) -> Tensor:
-        """Index of the nearest code of scale k for each vector."""
+    def distances(self, z_NC: Tensor, k: int) -> Tensor:
+        """Half the squared distance to each code of scale k, but for a constant of each vector: (N, V)."""
         codes_VC = self.codebook_KVC[k]
         half_norm_V = 0.5 * codes_VC.pow(2).sum(1)
-        return (half_norm_V - z_NC @ codes_VC.t()).argmin(1)
+        return half_norm_V - z_NC @ codes_VC.t()
+
+    def nearest(self, z_NC: Tensor, k: int) -> Tensor:
+        """Index of the nearest code of scale k for each vector."""
+        return self.distances(z_NC, k).argmin(1)
 
     def mistaken(
         self, tokens_BL: Tensor, k: int, share_B1: Tensor, generator: torch.Generator | None
     ) -> Tensor:
         """Tokens of scale k, of which about this share (of each picture) is another code near by."""
         wrong_BL = torch.rand(tokens_BL.shape, generator=generator) < share_B1
-        codes_VC = self.codebook_KVC[k]
-        given_NC = codes_VC[tokens_BL[wrong_BL]]
-        distance_NV = 0.5 * codes_VC.pow(2).sum(1) - given_NC @ codes_VC.t()
-        likely = min(LIKELY, len(codes_VC) - 1)
+        distance_NV = self.distances(self.codebook_KVC[k, tokens_BL[wrong_BL]], k)
+        likely = min(LIKELY, distance_NV.shape[1] - 1)
         near_NR = distance_NV.topk(likely + 1, largest=False).indices[:, 1:]  # the first is itself
         pick_N1 = torch.randint(likely, (len(near_NR), 1), generator=generator)
         out = tokens_BL.clone()

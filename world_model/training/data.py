@@ -51,18 +51,20 @@ class Drives:
 
     def frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Gather frames by row number: (len(rows), H, W, 3)."""
-        picked = np.stack([self.frame_shards[self.shard_of_N[i]][self.row_of_N[i]] for i in rows])
-        return np.ascontiguousarray(picked[:, :, ::-1]) if self.mirrored else picked
+        picked = [self.frame_shards[self.shard_of_N[i]][self.row_of_N[i]] for i in rows]
+        return self.shown(np.stack(picked))
 
     def classes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
         """Class masks of the same rows, or None when a shard has none."""
         shards = [self.class_shards[self.shard_of_N[i]] for i in rows]
         if any(shard is None for shard in shards):
             return None
-        picked = np.stack(
-            [s[self.row_of_N[i]] for s, i in zip(shards, rows, strict=True) if s is not None]
-        )
-        return np.ascontiguousarray(picked[:, :, ::-1]) if self.mirrored else picked
+        picked = [s[self.row_of_N[i]] for s, i in zip(shards, rows, strict=True) if s is not None]
+        return self.shown(np.stack(picked))
+
+    def shown(self, stored_NHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pictures or masks of the shards, (N, H, W, ...), as these drives show them: a copy."""
+        return np.array(stored_NHW[:, :, ::-1] if self.mirrored else stored_NHW)
 
     def mirror(self) -> Drives:
         """The same drives as a mirror shows them: pictures, steering, and what has a left and a right."""

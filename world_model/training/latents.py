@@ -100,13 +100,12 @@ def _encode_shard(checkpoint: Checkpoint, drives: Drives, i: int, path: Path) ->
     things = open_memmap(path / "things.npy", "w+", np.uint8, (n, h, w))
     for start in range(0, n, 32):
         part = slice(start, min(start + 32, n))
-        seen = np.array(frames[part][:, :, ::-1] if drives.mirrored else frames[part])
         with torch.autocast("cpu", torch.bfloat16):
-            latent = tokenizer.latents(torch.from_numpy(seen))
+            latent = tokenizer.latents(torch.from_numpy(drives.shown(frames[part])))
         latents[part] = latent.numpy()
         tokens[part] = torch.cat(tokenizer.quantizer.encode(latent).tokens, 1).numpy()
         if classes is not None:
-            mask = np.array(classes[part][:, :, ::-1] if drives.mirrored else classes[part])
+            mask = drives.shown(classes[part])
             blocks = mask.reshape(len(mask), h, mask.shape[1] // h, w, mask.shape[2] // w)
             line = (blocks == LINE).any((2, 4))
             vehicle = (blocks == VEHICLE).mean((2, 4)) > 0.04

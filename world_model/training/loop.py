@@ -205,7 +205,7 @@ class Trainer:
             bar.start()
             if self.step >= config.steps and on_checkpoint is not None and writer is not None:
                 # it ended before: whoever stopped it may have done so while it was measured
-                self._report({f"val/{k}": v for k, v in on_checkpoint(self).items()}, writer)
+                self._measure(on_checkpoint, writer)
             while self.step < config.steps:
                 logs.append(self._one_step())
                 bar.update(bar.task_ids[0], completed=self.step)
@@ -223,9 +223,7 @@ class Trainer:
                 if self._agree(due or enough):
                     self.save()
                     if on_checkpoint is not None and writer is not None:
-                        self._report(
-                            {f"val/{k}": v for k, v in on_checkpoint(self).items()}, writer
-                        )
+                        self._measure(on_checkpoint, writer)
                     last_save = time.monotonic()
                 if self._agree(enough):
                     break
@@ -287,6 +285,9 @@ class Trainer:
                 if value.is_floating_point():
                     self.average[name].lerp_(value, 1 - decay)
         return log | {"loss": float(loss.detach()), "grad_norm": float(norm), "rate": rate}
+
+    def _measure(self, on_checkpoint: Callable[[Trainer], Log], writer: object) -> None:
+        self._report({f"val/{k}": v for k, v in on_checkpoint(self).items()}, writer)
 
     def _report(self, figures: Log, writer: object) -> None:
         line = {"step": self.step, "minutes": round(self.trained_s / 60, 2)}

@@ -45,9 +45,7 @@ class TokenizerTraining:
     # weight of what encoding the reconstruction again changes in the latent map: a dream moved with the
     # car goes through decoder and encoder in every step (families/reprojection.py)
     again: float = 0.0
-    grain: float = (
-        0.0  # weight of looking real to a critic, patch by patch; last, on a decoder that is done
-    )
+    grain: float = 0.0  # weight of looking real to a critic, patch by patch: late, decoder alone
     prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
@@ -122,8 +120,7 @@ class TokenizerTask:
         config = self.config
         frames, weight = self.batch(self.train_drives, generator)
         with torch.autocast("cpu", torch.bfloat16):
-            latent = self.model.encoder(frames)
-        latent = latent.float()
+            latent = self.model.see(frames)
         self.model.quantizer.train(not config.decoder_only)  # in training mode codebooks move
         sums, commitment, _ = self.model.quantizer(latent)
         scales = len(sums)
@@ -135,12 +132,12 @@ class TokenizerTask:
         choice = torch.where(draw > 1 - config.bypass_share, scales, choice)
         picked = stacked[choice, torch.arange(config.batch)]
         with torch.autocast("cpu", torch.bfloat16):
-            output = self.model.decoder(picked.contiguous(memory_format=torch.channels_last))
-        loss, log = reconstruction_loss(output.float(), frames, weight, config)
+            output = self.model.draw(picked)
+        loss, log = reconstruction_loss(output, frames, weight, config)
         if config.again > 0:
             with torch.autocast("cpu", torch.bfloat16):
-                seen = self.model.encoder(output)
-            again = F.mse_loss(seen.float(), picked.detach())
+                seen = self.model.see(output)
+            again = F.mse_loss(seen, picked.detach())
             loss, log = loss + config.again * again, log | {"again": again.item()}
         if self.critic is not None:
             whole = choice >= scales - 1  # a prefix can't look real

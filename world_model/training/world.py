@@ -68,8 +68,7 @@ class WorldTask(WorldBatches):
 
     def motion_loss(self, generator: torch.Generator) -> Tensor:
         """How well speed and yaw rate follow from the actions, on rows enough to meet sharp turns."""
-        pick = torch.randint(len(self.starts), (self.config.motion_rows,), generator=generator)
-        rows, data = self.starts[pick.numpy()], self.side(generator)
+        data, rows = self.pick(self.config.motion_rows, generator)
         reader = self.model.reader
         motion, log_scale = reader.kinematics(self.actions(data, rows), self.ego(data, rows))
         true = torch.from_numpy(data.drives.state_NS[rows + 1])
@@ -77,8 +76,7 @@ class WorldTask(WorldBatches):
 
     def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
         """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""
-        pick = torch.randint(len(self.starts), (self.config.view_pairs,), generator=generator)
-        rows, data = self.starts[pick.numpy()], self.side(generator)
+        data, rows = self.pick(self.config.view_pairs, generator)
         latent = self.quantizer.decode(torch.split(data.tokens(rows), self.lengths, 1))
         now, after = (to_model(torch.from_numpy(data.drives.frames(r))) for r in (rows, rows + 1))
         moved: Tensor = reprojection(now, latent, self.ego(data, rows + 1))

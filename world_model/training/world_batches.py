@@ -82,21 +82,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Dreams:
-    """Dreams that go on from one training step to the next: R of them.
-
-    One frame a step keeps them cheap, however deep they get. They begin anew at every multiple of
-    `rollout_steps`, and the loop checkpoints only there: a resumed run meets the same dreams.
-    """
-
-    step: int  # the training step whose contexts they are
-    data: EncodedDrives
-    rows: NDArray[np.int64]  # the true frames that they have reached
-    past_BPChw: Tensor
-    ego_BE: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class Contexts:
     """What is known at rows of some drives."""
 
@@ -105,6 +90,18 @@ class Contexts:
     past_BPChw: Tensor
     actions_BMA: Tensor
     ego_BE: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Dreams:
+    """Dreams that go on from one training step to the next: R of them.
+
+    One frame a step keeps them cheap, however deep they get. They begin anew at every multiple of
+    `rollout_steps`, and the loop checkpoints only there: a resumed run meets the same dreams.
+    """
+
+    step: int  # the training step that they are for
+    contexts: Contexts  # at the true frames that they have reached
 
 
 class WorldBatches:
@@ -143,6 +140,14 @@ class WorldBatches:
         if len(self.sides) == 1:
             return self.train
         return self.sides[int(torch.randint(len(self.sides), (), generator=generator))]
+
+    def pick(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[EncodedDrives, NDArray[np.int64]]:
+        """Drives, and rows of them at which windows may begin."""
+        data = self.side(generator)
+        drawn = torch.randint(len(self.starts), (count,), generator=generator)
+        return data, self.starts[drawn.numpy()]
 
     @torch.no_grad()
     def context(
@@ -191,10 +196,7 @@ class WorldBatches:
             if running is None or running.step != step or step % config.rollout_steps == 0:
                 running = self.fall_asleep(step, dreams, generator)
             self.running = running
-            actions = self.actions(running.data, running.rows)
-            parts += [
-                Contexts(running.data, running.rows, running.past_BPChw, actions, running.ego_BE)
-            ]
+            parts.append(running.contexts)
         past = torch.cat([part.past_BPChw for part in parts])
         actions = torch.cat([part.actions_BMA for part in parts])
         ego = torch.cat([part.ego_BE for part in parts])
@@ -205,8 +207,8 @@ class WorldBatches:
 
     def windows(self, count: int, generator: torch.Generator) -> Contexts:
         """Contexts drawn from the drives, each spoiled in some way that a dream may be."""
-        config, data = self.config, self.side(generator)
-        rows = self.starts[torch.randint(len(self.starts), (count,), generator=generator).numpy()]
+        config = self.config
+        data, rows = self.pick(count, generator)
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
         ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(EGO_NOISE)
         forget = torch.rand(count, generator=generator) < config.forget_share
@@ -226,16 +228,14 @@ class WorldBatches:
 
     def fall_asleep(self, step: int, count: int, generator: torch.Generator) -> Dreams:
         """Dreams that begin at true frames."""
-        data = self.side(generator)
-        rows = self.starts[torch.randint(len(self.starts), (count,), generator=generator).numpy()]
-        past, _, ego = self.context(data, rows, generator, 0.0)
-        return Dreams(step, data, rows, past, ego)
+        data, rows = self.pick(count, generator)
+        return Dreams(step, Contexts(data, rows, *self.context(data, rows, generator, 0.0)))
 
     @torch.no_grad()
     def dream_on(self, dreams: Dreams, batch: Batch, generator: torch.Generator) -> Dreams:
         """One frame further under the recorded actions, drawn as the engine draws (no gradient)."""
-        mine, sampling = slice(-len(dreams.rows), None), self.config.sampling
-        past, actions, ego = batch.past_BPChw[mine], batch.actions_BMA[mine], batch.ego_BE[mine]
+        known, sampling = dreams.contexts, self.config.sampling
+        past, actions, ego = known.past_BPChw, known.actions_BMA, known.ego_BE
         calm_B11 = sampling.calm(ego[:, 0]).view(-1, 1, 1)
 
         def choose(k: int, logits_BLV: Tensor) -> Tensor:
@@ -246,8 +246,9 @@ class WorldBatches:
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(actions, ego)
             latent, _ = self.model.generate(
-                self.quantizer, past, batch.ahead_BChw[mine], condition, choose
+                self.quantizer, past, batch.ahead_BChw[-len(past) :], condition, choose
             )
         after, _ = self.model.reader.kinematics(actions, ego)
-        seen = torch.stack([latent.float(), past[:, 0]], 1)
-        return Dreams(dreams.step + 1, dreams.data, dreams.rows + 1, seen, after)
+        seen, rows = torch.stack([latent.float(), past[:, 0]], 1), known.rows + 1
+        further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)
+        return Dreams(dreams.step + 1, further)
