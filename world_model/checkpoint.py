@@ -26,7 +26,7 @@ from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.tokenizer.quantizer import QuantizerConfig
 
 FORMAT = "dreamlane.checkpoint"
-VERSION = 1
+VERSION = 2
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 ENVELOPE = ("format", "version", "weights")  # of config.json; all else describes the model

@@ -5,7 +5,8 @@ or habit of driving can be mistaken for motion. Where the car stands is read fro
 parts are trained on true frames only (`training.meter`) and share nothing with the world model, so that a
 dream can't please them by construction. Checkpoints: `meter.safetensors` + `meter.json` + `README.md`.
 
-Shapes: B batch, H W picture, h w shrunk picture, g k grid of the flow, S states (`STATE_HEADS`).
+Shapes: B batch, H W picture, h w picture at the size that is read, g k grid of the flow, S states
+(`STATE_HEADS`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from world_model.engine.base import STATE_HEADS
 from world_model.heads import STATE_SCALES
 
 FORMAT = "dreamlane.meter"
-VERSION = 1
+VERSION = 2
 WEIGHTS = "meter.safetensors"
 CONFIG = "meter.json"  # not config.json: that marks a world model
 
@@ -44,8 +45,11 @@ TEXTURE, LAYOUT = 9, 17
 class MeterConfig:
     """Sizes of the networks and of what they look at."""
 
-    height: int = 64
-    width: int = 128
+    height: int = (
+        128  # of the picture that shows the place; in a smaller one, lines and far cars are lost
+    )
+    width: int = 256
+    patch: int = 4
     grid: tuple[int, int] = (16, 32)
     motion_hidden: int = 192
     channels: tuple[int, int, int] = (64, 96, 128)
@@ -70,9 +74,10 @@ class Meter(nn.Module):
             nn.Linear(64, len(MOTION)),
         )
         a, b, c = config.channels
+        down = 4 * config.patch
         self.place = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(3 * 4, a, 3, padding=1),
+            nn.PixelUnshuffle(config.patch),
+            nn.Conv2d(3 * config.patch**2, a, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(a, b, 3, stride=2, padding=1),
             nn.GroupNorm(8, b),
@@ -90,7 +95,8 @@ class Meter(nn.Module):
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(
-                config.squeeze * (config.height // 8) * (config.width // 8), config.place_hidden
+                config.squeeze * (config.height // down) * (config.width // down),
+                config.place_hidden,
             ),
             nn.SiLU(),
             nn.Linear(config.place_hidden, len(PLACE)),
@@ -107,7 +113,7 @@ class Meter(nn.Module):
         return out
 
     def read_place(self, frame_B3hw: Tensor) -> Tensor:
-        """A shrunk picture to the states that one frame shows, (B, S - 2)."""
+        """A picture to the states that one frame shows, (B, S - 2)."""
         x = frame_B3hw.contiguous(memory_format=torch.channels_last)
         out: Tensor = self.place(x) * self.scale_S[len(MOTION) :]
         return out
@@ -141,8 +147,10 @@ class Meter(nn.Module):
             raise ValueError(
                 f"frames are {high}x{wide}; the meter reads whole multiples of {h}x{w}"
             )
-        small = [cv2.resize(f, (w, h), interpolation=cv2.INTER_AREA) for f in frames_BHWC]
-        return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        small = frames_BHWC
+        if (high, wide) != (h, w):
+            small = np.stack([cv2.resize(f, (w, h), interpolation=cv2.INTER_AREA) for f in small])
+        return torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
     def flow(self, old_BHWC: NDArray[np.uint8], new_BHWC: NDArray[np.uint8]) -> Tensor:
         """Optical flow in pixels, right and down, averaged over the cells of the grid: (B, 2, g, k)."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+NEVER = -40.0
+"""Log odds of what is never drawn. Much smaller ones are denormal numbers, which take ten times as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
@@ -23,18 +26,15 @@ class SamplingConfig:
     """
 
     temperatures: tuple[float, ...] = (1.0, 0.95, 0.9, 0.8)
-    top_k: int = 128
-    top_p: float = 0.95
+    min_p: float = 0.05  # codes less likely than this share of the likeliest are never drawn
     calm_below_mps: float = 6.0  # slower than this, temperatures fall with the speed ...
     calm_least: float = 0.15  # ... to this share of theirs at a standstill
 
     def __post_init__(self) -> None:
         if not self.temperatures or min(self.temperatures) <= 0:
             raise ValueError(f"temperatures={self.temperatures}; accepted: one or more, above 0")
-        if self.top_k < 1:
-            raise ValueError(f"top_k={self.top_k}; accepted: 1 or more")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p={self.top_p}; accepted: above 0, at most 1")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p={self.min_p}; accepted: 0 to 1")
         if not self.calm_below_mps > 0 or not 0 < self.calm_least <= 1:
             raise ValueError(
                 f"calm_below_mps={self.calm_below_mps}, calm_least={self.calm_least}; accepted: above"
@@ -51,26 +51,33 @@ class SamplingConfig:
 
 
 def sample(
-    logits_BLV: Tensor, noise_BL: Tensor, temperature: float | Tensor, top_k: int, top_p: float
+    logits_BLV: Tensor, noise_BL: Tensor, temperature: float | Tensor, min_p: float
 ) -> tuple[Tensor, Tensor]:
-    """Nucleus sampling by inverting the cumulative distribution at `noise_BL` in [0, 1).
+    """Tokens (B, L), int64, and the entropy of the untempered distribution (B, L) in nats.
 
-    The temperature is a number, or (B, 1, 1) with one for each picture.
-    Returns tokens (B, L), int64, and the entropy of the untempered distribution (B, L) in nats.
-    The most likely token is always kept. Never a plain argmax: that copies the previous frame.
+    See `cumulative_odds` and `pick`. Never a plain argmax: that copies the previous frame.
     """
     logits_BLV = logits_BLV.float()
     log_p = torch.log_softmax(logits_BLV, -1)
     entropy_BL = -(log_p.exp() * log_p).sum(-1)
-    best_BLK, index_BLK = logits_BLV.topk(min(top_k, logits_BLV.shape[-1]), dim=-1)
-    p_BLK = torch.softmax(best_BLK / temperature, -1)
-    cumulative = p_BLK.cumsum(-1)
-    # keep a token if the mass before it is below top_p: the first is always kept
-    inside_BLK = (cumulative - p_BLK) < top_p
-    kept_BLK = p_BLK * inside_BLK
-    cumulative = kept_BLK.cumsum(-1)
-    aim_BL1 = noise_BL.unsqueeze(-1) * cumulative[..., -1:]
-    # however the products round: never past the last token that was kept
-    choice_BL = torch.minimum((cumulative <= aim_BL1).sum(-1), inside_BLK.sum(-1) - 1)
-    tokens_BL = index_BLK.gather(-1, choice_BL.unsqueeze(-1)).squeeze(-1)
-    return tokens_BL, entropy_BL
+    return pick(cumulative_odds(log_p, temperature, min_p), noise_BL), entropy_BL
+
+
+def cumulative_odds(logits_BLV: Tensor, temperature: float | Tensor, min_p: float) -> Tensor:
+    """Running sum over the codes of their odds, relative to the likeliest: (B, L, V).
+
+    Only codes at least `min_p` times as likely as the likeliest have any (min-p sampling, Nguyen et al.
+    2024): an unsure model chooses among many, a sure one among few, and nothing needs sorting. The
+    temperature is a number, or (B, 1, 1) with one for each picture.
+    """
+    behind = (logits_BLV - logits_BLV.amax(-1, keepdim=True)) / temperature
+    odds = behind.clamp_min(NEVER).exp()
+    return (odds * (odds >= min_p)).cumsum(-1)
+
+
+def pick(cumulative_BLV: Tensor, noise_BL: Tensor) -> Tensor:
+    """Where the running sum passes the share `noise_BL`, in [0, 1), of its total: tokens (B, L)."""
+    total_BL1 = cumulative_BLV[..., -1:]
+    aim_BL1 = noise_BL.unsqueeze(-1) * total_BL1
+    # however the product rounds: never past the last code that was kept
+    return torch.minimum((cumulative_BLV <= aim_BL1).sum(-1), (cumulative_BLV < total_BL1).sum(-1))

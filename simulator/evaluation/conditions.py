@@ -37,8 +37,8 @@ def conditions_of(subject: Subject, metered: bool, drives: bool = True) -> dict[
         "model": subject.checkpoint.config.name,
         "checkpoint": subject.checkpoint.hash,
         "backend": config.backend,
-        "sampler": f"temperatures {sampling.temperatures}, top_k {sampling.top_k},"
-        f" top_p {sampling.top_p}, calm below {sampling.calm_below_mps} m/s,"
+        "sampler": f"temperatures {sampling.temperatures}, min_p {sampling.min_p},"
+        f" calm below {sampling.calm_below_mps} m/s,"
         f" {sampling.calm_least} of it at a standstill",
         "meter": subject.meter.hash if metered else "not used",
         "held-out drives": _drives_in_words(subject.drives) if drives else "not used",

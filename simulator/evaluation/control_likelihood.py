@@ -23,7 +23,7 @@ def likelihood(subject: Subject) -> Part:
     drives, checkpoint = subject.drives, subject.checkpoint
     world, quantizer = checkpoint.world, checkpoint.tokenizer.quantizer
     assert world is not None
-    rows = evenly(drives.window_ends(PAST_ACTIONS - 1, 1), subject.config.control.likelihood_pairs)
+    rows = evenly(drives.window_ends(PAST_ACTIONS, 1), subject.config.control.likelihood_pairs)
     others = rows[np.random.default_rng(subject.config.seed).permutation(len(rows))]
     nll: dict[str, list[NDArray[np.float64]]] = {"true": [], "shuffled": []}
 
@@ -34,12 +34,17 @@ def likelihood(subject: Subject) -> Part:
         index = picked[:, None] + np.arange(1 - PAST_ACTIONS, 1)
         return torch.from_numpy(np.nan_to_num(drives.action_NA[index]))
 
+    def motion(picked: Rows) -> torch.Tensor:
+        return torch.from_numpy(np.nan_to_num(drives.state_NS[picked, :2]))
+
     with torch.no_grad():
         for start in range(0, len(rows), 16):
             part, other = rows[start : start + 16], others[start : start + 16]
-            past = torch.stack([quantizer.encode(latent(part - i)).latent_BChw for i in (0, 1)], 1)
-            frame = quantizer.encode(latent(part + 1))
-            ego = torch.from_numpy(np.nan_to_num(drives.state_NS[part, :2]))
+            newest, before = (quantizer.encode(latent(part - i)).latent_BChw for i in (0, 1))
+            frame, ego = quantizer.encode(latent(part + 1)), motion(part)
+            past = world.remember(
+                checkpoint.tokenizer, newest, before, taken(part - 1), motion(part - 1)
+            )
             targets = torch.cat(frame.targets, 1)
             for name, source in (("true", part), ("shuffled", other)):
                 actions = taken(source)

@@ -211,9 +211,8 @@ class Camera:
                 heights[1] + ahead * np.sin(grade) + config.mount_height_m,
             ]
         )
-        return Frame(
-            eye, forward, right, np.cross(right, forward), self._projection, self._half_angles[0]
-        )
+        up = np.array([-cos_yaw * np.sin(pitch), -sin_yaw * np.sin(pitch), np.cos(pitch)])
+        return Frame(eye, forward, right, up, self._projection, self._half_angles[0])
 
     def _draw(self, variant: Variant, target: moderngl.Framebuffer) -> None:
         """Opaque things from near to far, then what is blended over the ground."""

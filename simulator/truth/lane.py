@@ -22,6 +22,7 @@ from simulator.truth.scene import LaneStrip, Line
 Floats = NDArray[np.float64]
 
 _CELL_M = 8.0
+_REMEMBERED = 64  # points of which a lane remembers where they lie along it
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class CurveLane(AbstractLane):  # type: ignore[misc]
         self._last = len(self._s) - 1
         self._step = self.length / self._last
         self._cells = self._make_cells()
+        self._found: dict[tuple[float, float], tuple[float, float]] = {}
 
     def _make_cells(self) -> dict[tuple[int, int], int]:
         """For each grid cell within about two cells of the lane, the node nearest to its middle."""
@@ -184,7 +186,15 @@ class CurveLane(AbstractLane):  # type: ignore[misc]
 
     def local_coordinates(self, position: Any) -> tuple[float, float]:
         """Station along the lane and offset to its left of a point (x, y)."""
-        x, y = float(position[0]), float(position[1])
+        point = float(position[0]), float(position[1])
+        found = self._found.get(point)  # the rules of one tick ask some ten times for each vehicle
+        if found is None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            found = self._found[point] = self._locate(*point)
+        return found
+
+    def _locate(self, x: float, y: float) -> tuple[float, float]:
         node = self._cells.get((int(x // _CELL_M), int(y // _CELL_M)), -1)
         if node < 0:
             node = int(np.argmin((self.curve.x_m - x) ** 2 + (self.curve.y_m - y) ** 2))

@@ -89,7 +89,7 @@ def test_one_drive_alone_has_no_distance():
 def test_the_meter_s_features_have_one_row_a_picture_whatever_the_batch():
     torch.manual_seed(0)
     meter = Meter(MeterConfig(channels=(8, 8, 8), squeeze=4, motion_hidden=8, place_hidden=16))
-    frames = np.random.default_rng(0).integers(0, 255, (3, 64, 128, 3)).astype(np.uint8)
+    frames = np.random.default_rng(0).integers(0, 255, (3, 128, 256, 3)).astype(np.uint8)
     seen = meter.features(frames, batch=2)
     assert seen.shape == (3, 2 * 8 + 8 * 4)
     np.testing.assert_allclose(seen, meter.features(frames), rtol=1e-4, atol=1e-5)

@@ -138,7 +138,7 @@ def test_it_reads_the_same_after_saving_but_for_rounding(tmp_path):
         (lambda d: (d / "meter.safetensors").write_bytes(b"short"), "doesn't match"),
         (
             lambda d: (d / "meter.json").write_text(
-                (d / "meter.json").read_text().replace('"version": 1', '"version": 9')
+                (d / "meter.json").read_text().replace('"version": 2', '"version": 9')
             ),
             "version 9",
         ),

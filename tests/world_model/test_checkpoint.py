@@ -121,7 +121,7 @@ def test_pickled_weights_are_refused_without_running_them(folder, archive):
     [
         (lambda s: s.update(format="other.thing"), "made by something else"),
         (lambda s: s.pop("format"), "made by something else"),
-        (lambda s: s.update(version=2), "version 2, this program reads 1: update dreamlane"),
+        (lambda s: s.update(version=3), "version 3, this program reads 2: update dreamlane"),
         (lambda s: s.update(version=0), "version 0.*again"),
         (lambda s: s.pop("version"), "version None"),
         (lambda s: s.pop("weights"), "weights' hash"),
@@ -133,7 +133,7 @@ def test_pickled_weights_are_refused_without_running_them(folder, archive):
         (lambda s: s.update(tokenizer=3), "config.json"),
         (lambda s: s["world"].update(width="wide"), "config.json"),
         (lambda s: s["world"].update(heads=5), "multiple of the heads"),
-        (lambda s: s["sampling"].update(top_k=0), "top_k=0"),
+        (lambda s: s["sampling"].update(min_p=2), "min_p=2"),
         (lambda s: s["world"].update(width=64), "has shape .* asks for"),
         (lambda s: s["world"].update(depth=3), r"don't fit.*missing \['blocks.2"),
         (lambda s: s["world"].update(depth=1), r"don't fit.*unknown \['blocks.1"),

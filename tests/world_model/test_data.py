@@ -215,7 +215,7 @@ def test_every_batch_is_finite_dreamed_or_not(task):
         batch = task.batch(step, torch.Generator().manual_seed(step))
         assert batch.actions_BMA.isfinite().all()
         assert batch.ego_BE.isfinite().all()
-        assert batch.past_BPChw.shape == (6, 2, 8, 2, 4)
+        assert batch.past_BPChw.shape == (6, 3, 8, 2, 4)
         loss, log = task.loss(step, torch.Generator().manual_seed(step))
         assert loss.isfinite()
         assert {"nll_1", "nll_2", "nll_3", "state", "event"} == set(log)

@@ -12,7 +12,7 @@ from torch import Tensor
 from world_model.families.reprojection import CameraConfig, Reprojection
 
 MAP = (4, 8)  # pictures of 64x128
-LATENT = torch.zeros(1, 8, *MAP)
+LATENT = NOTHING = torch.zeros(1, 8, *MAP)
 
 
 def camera(**changes: float) -> Reprojection:
@@ -40,11 +40,15 @@ def test_a_flat_road_looks_after_the_motion_as_reprojection_says(speed_mps, yaw_
     view, motion = camera(wall_m=1e6), torch.tensor([[speed_mps, yaw_rate_radps]])
     path, yaw = 0.1 * speed_mps, 0.1 * yaw_rate_radps
     now, after = seen_from(view, 0, 0, 0), seen_from(view, path, path * yaw / 2, yaw)
-    inside = view.sources(LATENT, motion).abs().amax(-1) < 0.98  # no news from beyond the edge
+    inside = (
+        view.sources(LATENT, NOTHING, motion).abs().amax(-1) < 0.98
+    )  # no news from beyond the edge
     inside &= view.down_HW > view.camera.height_m / 10  # farther stripes are finer than pixels
-    error = (view(now, LATENT, motion) - after).abs().mean(1)[inside].mean()
+    error = (view(now, LATENT, NOTHING, motion) - after).abs().mean(1)[inside].mean()
     unmoved = (now - after).abs().mean(1)[inside].mean()
-    mirrored = (view(now, LATENT, motion * torch.tensor([1, -1])) - after).abs().mean(1)[inside]
+    mirrored = (
+        (view(now, LATENT, NOTHING, motion * torch.tensor([1, -1])) - after).abs().mean(1)[inside]
+    )
     assert error < 0.1 * unmoved
     assert yaw == 0 or error < 0.1 * mirrored.mean()
 
@@ -53,7 +57,7 @@ def test_turning_left_moves_a_far_thing_to_the_right_by_the_angle():
     view = camera(wall_m=1e6, pitch_rad=0.0)
     picture = torch.zeros(1, 3, 64, 128)
     picture[..., 30, 63:65] = 1.0  # just above the horizon, straight ahead
-    turned = view(picture, LATENT, torch.tensor([[0.0, 1.0]]))
+    turned = view(picture, LATENT, NOTHING, torch.tensor([[0.0, 1.0]]))
     column = (turned[0, 0, 30] * torch.arange(128)).sum() / turned[0, 0, 30].sum()
     focal_px = 64 / view.reach_x
     assert column.item() == pytest.approx(63.5 + focal_px * torch.tensor(0.1).tan().item(), abs=0.1)
@@ -63,7 +67,7 @@ def test_what_stands_beside_the_road_grows_and_moves_outwards():
     view = camera(pitch_rad=0.0)
     picture = torch.zeros(1, 3, 64, 128)
     picture[..., 20:30, 110:114] = 1.0
-    passed = view(picture, LATENT, torch.tensor([[20.0, 0.0]]))
+    passed = view(picture, LATENT, NOTHING, torch.tensor([[20.0, 0.0]]))
     mass = passed[0, 0].sum(0)
     assert mass.sum() > 1.05 * picture[0, 0].sum()
     assert (mass * torch.arange(128)).sum() / mass.sum() > 113
@@ -78,7 +82,7 @@ def test_depths_are_learned_from_pairs_of_pictures():
     optimizer = torch.optim.Adam(told.parameters(), 0.02)
     losses = []
     for _ in range(60):
-        loss = (told(now, LATENT, motion) - after).abs().mean()
+        loss = (told(now, LATENT, NOTHING, motion) - after).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -89,10 +93,10 @@ def test_depths_are_learned_from_pairs_of_pictures():
 def test_pictures_of_a_batch_are_moved_one_by_one():
     view, motions = camera(), torch.tensor([[10.0, 0.2], [3.0, -0.4]])
     pictures = torch.rand(2, 3, 64, 128)
-    both = view(pictures, LATENT.expand(2, -1, -1, -1), motions)
+    both = view(pictures, *[LATENT.expand(2, -1, -1, -1)] * 2, motions)
     for i in range(2):
         torch.testing.assert_close(
-            view(pictures[i : i + 1], LATENT, motions[i : i + 1])[0], both[i]
+            view(pictures[i : i + 1], LATENT, NOTHING, motions[i : i + 1])[0], both[i]
         )
 
 
@@ -100,7 +104,7 @@ def test_a_standing_car_foresees_the_frame_it_has_to_the_bit():
     checkpoint = tiny.random_checkpoint(size=tiny.SEEING)
     world = checkpoint.world
     assert world is not None
-    past = torch.randn(2, 2, 8, *tiny.QUANTIZER.scales[-1])
+    past = torch.randn(2, 3, 8, *tiny.QUANTIZER.scales[-1])
     for parameter in world.reader.kinematics.rest.parameters():
         torch.nn.init.zeros_(parameter)
     speeds = torch.tensor([[0.0, 0.0], [9.0, 0.0]])

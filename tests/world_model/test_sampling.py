@@ -18,8 +18,7 @@ BELOW_ONE = float(np.nextafter(1, 0, dtype=np.float32))
 seeds = st.integers(0, 10_000)
 noises = st.floats(0, BELOW_ONE, width=32)
 temperatures = st.floats(0.2, 3.0)
-top_ks = st.integers(1, VOCABULARY + 3)
-top_ps = st.floats(0.01, 1.0)
+min_ps = st.floats(0.0, 1.0)
 
 
 def random_logits(seed: int, spread: float = 2.0) -> torch.Tensor:
@@ -28,36 +27,26 @@ def random_logits(seed: int, spread: float = 2.0) -> torch.Tensor:
     return spread * torch.randn(1, 1, VOCABULARY, generator=generator)
 
 
-def draw(logits, noise, temperature=1.0, top_k=VOCABULARY, top_p=1.0) -> torch.Tensor:
+def draw(logits, noise, temperature=1.0, min_p=0.0) -> torch.Tensor:
     """One token for each noise, all from the same logits."""
     noise = torch.tensor([noise] if isinstance(noise, float) else noise).view(-1, 1)
     many = logits.expand(len(noise), 1, -1)
-    return sample(many, noise, temperature, top_k, top_p)[0][:, 0]
+    return sample(many, noise, temperature, min_p)[0][:, 0]
 
 
-@given(seeds, noises, temperatures, top_ks, top_ps)
-def test_a_token_is_one_of_the_k_likeliest_and_in_the_nucleus(seed, noise, temperature, k, p):
+@given(seeds, noises, temperatures, min_ps)
+def test_a_token_is_likely_enough(seed, noise, temperature, min_p):
     logits = random_logits(seed)
-    token = int(draw(logits, noise, temperature, k, p))
-    order = logits[0, 0].argsort(descending=True)
-    rank = int((order == token).nonzero())
-    assert rank < min(k, VOCABULARY)
-    best = torch.softmax(logits[0, 0, order[:k]] / temperature, 0)
-    assert best[:rank].sum() < p + 1e-6  # what is likelier alone doesn't make up the nucleus
+    token = int(draw(logits, noise, temperature, min_p))
+    p = torch.softmax(logits[0, 0] / temperature, 0)
+    assert p[token] >= min_p * p.max() * (1 - 1e-5)
 
 
-@given(seeds, temperatures, top_ks, top_ps)
-def test_zero_noise_gives_the_most_likely_token(seed, temperature, k, p):
-    logits = random_logits(seed)
-    assert draw(logits, 0.0, temperature, k, p) == logits.argmax()
-
-
-@given(seeds, temperatures, top_ks, top_ps)
-def test_more_noise_never_gives_a_likelier_token(seed, temperature, k, p):
-    logits = random_logits(seed)
-    tokens = draw(logits, np.linspace(0, BELOW_ONE, 97, dtype=np.float32), temperature, k, p)
-    drawn = logits[0, 0, tokens]
-    assert (drawn[1:] <= drawn[:-1]).all()
+@given(seeds, temperatures, min_ps)
+def test_more_noise_never_gives_an_earlier_token(seed, temperature, min_p):
+    noise = np.linspace(0, BELOW_ONE, 97, dtype=np.float32)
+    tokens = draw(random_logits(seed), noise, temperature, min_p)
+    assert (tokens[1:] >= tokens[:-1]).all()
 
 
 @given(seeds, temperatures)
@@ -69,21 +58,35 @@ def test_evenly_spread_noise_draws_as_often_as_the_softmax_says(seed, temperatur
     torch.testing.assert_close(found, wanted, atol=2 / count, rtol=0)
 
 
+@given(seeds, temperatures, st.floats(0.05, 0.9))
+def test_what_is_likely_enough_is_drawn_as_often_as_the_rest_leaves_it(seed, temperature, min_p):
+    logits, count = random_logits(seed), 1000
+    tokens = draw(logits, (np.arange(count, dtype=np.float32) + 0.5) / count, temperature, min_p)
+    found = torch.bincount(tokens, minlength=VOCABULARY) / count
+    p = torch.softmax(logits[0, 0] / temperature, 0)
+    kept = found > 0  # which ones is the other test's matter
+    torch.testing.assert_close(found[kept], (p / p[kept].sum())[kept], atol=2 / count, rtol=0)
+    assert p[kept].min() >= p[~kept].max() if (~kept).any() else True
+
+
 @given(seeds, noises)
-def test_a_nucleus_of_almost_nothing_keeps_one_token(seed, noise):
+def test_only_the_likeliest_is_likely_enough_for_one(seed, noise):
     logits = random_logits(seed)
-    assert draw(logits, noise, top_p=1e-6) == logits.argmax()
+    assert draw(logits, noise, min_p=1.0) == logits.argmax()
 
 
-def test_the_greatest_noise_stays_in_the_nucleus():
+def test_the_greatest_noise_stays_with_the_codes_that_were_kept():
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(20_000, 1, VOCABULARY, generator=generator)
     noise = torch.full((len(logits), 1), BELOW_ONE)
-    tokens, _ = sample(logits, noise, 1.0, VOCABULARY, 0.6)
-    p, order = torch.softmax(logits[:, 0], -1).sort(descending=True)
-    rank = (order == tokens).int().argmax(1, keepdim=True)
-    before = (p.cumsum(1) - p).gather(1, rank)
-    assert (before < 0.6 + 1e-6).all()
+    tokens, _ = sample(logits, noise, 1.0, 0.1)
+    p = torch.softmax(logits[:, 0], -1)
+    drawn = p.gather(1, tokens)
+    assert (drawn >= 0.1 * p.amax(1, keepdim=True) * (1 - 1e-5)).all()
+    # and with those none of the kept stands behind
+    kept = p >= 0.1 * p.amax(1, keepdim=True) * (1 + 1e-5)
+    last = VOCABULARY - 1 - kept.flip(1).int().argmax(1, keepdim=True)
+    assert (tokens >= last).all()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,7 @@ def test_the_greatest_noise_stays_in_the_nucleus():
 )
 def test_the_entropy_is_that_of_the_distribution_before_temperature_and_cuts(probabilities, nats):
     logits = torch.tensor(probabilities).log().view(1, 1, -1)
-    _, entropy = sample(logits, torch.zeros(1, 1), 0.5, 1, 0.3)
+    _, entropy = sample(logits, torch.zeros(1, 1), 0.5, 0.3)
     assert entropy.shape == (1, 1)
     assert float(entropy) == pytest.approx(nats, abs=1e-5)
 
@@ -106,7 +109,7 @@ def test_each_position_has_its_own_logits_and_noise():
     logits = torch.full((2, 3, 4), -9.0)
     wanted = torch.tensor([[0, 1, 2], [3, 2, 1]])
     logits.scatter_(2, wanted.unsqueeze(-1), 9.0)
-    tokens, entropy = sample(logits, torch.full((2, 3), 0.5), 1.0, 4, 0.9)
+    tokens, entropy = sample(logits, torch.full((2, 3), 0.5), 1.0, 0.05)
     assert torch.equal(tokens, wanted)
     assert entropy.shape == (2, 3)
 
@@ -121,9 +124,8 @@ def test_the_last_temperature_serves_all_finer_scales():
     [
         {"temperatures": ()},
         {"temperatures": (1.0, 0.0)},
-        {"top_k": 0},
-        {"top_p": 0.0},
-        {"top_p": 1.1},
+        {"min_p": -0.1},
+        {"min_p": 1.1},
     ],
 )
 def test_numbers_that_draw_nothing_are_refused_by_name(wrong):
@@ -136,7 +138,7 @@ def test_each_picture_may_have_its_own_temperature(seed, noise, first, second):
     logits = torch.cat([random_logits(seed), random_logits(seed + 1)])
     noise_BL = torch.full((2, 1), noise)
     both = torch.tensor([first, second]).view(2, 1, 1)
-    tokens = sample(logits, noise_BL, both, VOCABULARY, 1.0)[0]
+    tokens = sample(logits, noise_BL, both, 0.0)[0]
     assert tokens[0] == draw(logits[:1], noise, first)[0]
     assert tokens[1] == draw(logits[1:], noise, second)[0]
 

@@ -7,7 +7,7 @@ import tiny
 import torch
 
 from world_model.checkpoint import Checkpoint
-from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, Var, VarConfig, cells
+from world_model.families.var import PAST_ACTIONS, PAST_MAPS, Var, VarConfig, cells
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
 
 BATCH = 3
@@ -19,7 +19,7 @@ def inputs(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
     c, (h, w) = tiny.QUANTIZER.channels, tiny.QUANTIZER.scales[-1]
     return {
-        "past": torch.randn(BATCH, PAST_FRAMES, c, h, w),
+        "past": torch.randn(BATCH, PAST_MAPS, c, h, w),
         "actions": torch.rand(BATCH, PAST_ACTIONS, 2) * 2 - 1,
         "ego": torch.tensor([10.0, 0.1]) * torch.rand(BATCH, 2),
     }
@@ -145,7 +145,7 @@ def test_one_position_speaks_for_the_cell_it_reads():
     world = Var(VarConfig(16, 1, 1), quantizer).requires_grad_(False)
     torch.nn.init.normal_(world.logits_fine.weight)
     book = MultiScaleQuantizer(quantizer)
-    x, still = torch.zeros(1, 2 * 4, 16), torch.zeros(1, PAST_FRAMES, 8, 4, 8)
+    x, still = torch.zeros(1, 2 * 4, 16), torch.zeros(1, PAST_MAPS, 8, 4, 8)
     silent = world.logits(1, x, still[:, 0], still[:, 0], book)
     for position in range(8):
         loud = x.clone()
@@ -177,7 +177,7 @@ def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint,
     quantizer = checkpoint.tokenizer.quantizer
     world = Var(tiny.WORLD, tiny.QUANTIZER).requires_grad_(False)
     still = quantizer.encode(inputs["past"][:, 0])
-    past = torch.stack([still.latent_BChw] * PAST_FRAMES, 1)
+    past = torch.stack([still.latent_BChw] * PAST_MAPS, 1)
     condition = world.conditioning(inputs["actions"], inputs["ego"])
     silent = world(quantizer, still.before, past, past[:, 0], condition)
     for near in world.near:

@@ -1,6 +1,6 @@
 """The plain PyTorch engine: in float32 the reference that other backends are compared with.
 
-Shapes as in `engine.base`; P past latent maps (newest first), M remembered actions (newest last).
+Shapes as in `engine.base`; P maps of the past, M remembered actions (newest last).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
-from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, Var
+from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, Var
 from world_model.sampling import sample
 from world_model.tokenizer.autoencoder import to_pixels
 
@@ -33,9 +33,9 @@ class EagerEngine:
         checkpoint: with a world model in it.
         batch_size: number of dreams.
         device: a torch device; None takes the GPU if there is one.
-        precision: of drawing pictures and reading them back, a third of a step. "float32"; "bfloat16", off by
-            one grey level here and there; "auto" takes bfloat16 where the processor multiplies matrices in
-            it (AMX). All else is float32.
+        precision: of the transformer, of drawing pictures and of reading them back. "float32"; "bfloat16", in
+            which they were trained; "auto" takes bfloat16 where the processor multiplies matrices in it
+            (AMX). All else is float32.
     """
 
     backend = "eager"
@@ -63,13 +63,14 @@ class EagerEngine:
         self._codec = self.tokenizer
         if self.precision == "bfloat16":
             self._codec = copy.deepcopy(self.tokenizer).bfloat16()
+            self.world = self.world.in_bfloat16()
         self.batch_size = batch_size
         tokenizer = self.config.tokenizer
         self.frame_shape = (tokenizer.frame_height, tokenizer.frame_width, 3)
         self.tokens = tokenizer.quantizer.tokens
         self.latent_shape = (tokenizer.quantizer.channels, *tokenizer.quantizer.scales[-1])
         self.dt_s = self.config.dt_s
-        self.context_frames = max(PAST_FRAMES, PAST_ACTIONS)
+        self.context_frames = PAST_ACTIONS + 1  # so many actions before the newest frame
         self.checkpoint_hash = checkpoint.hash
         self.known = frozenset(self.config.known_heads)
         # a head that never saw a label says nothing worth feeding back: 0, as in training
@@ -80,7 +81,7 @@ class EagerEngine:
         self._drift_std = torch.tensor(self.config.drift_std, device=self.torch_device)
         self.decode = True
         self._past_BPChw = torch.zeros(
-            batch_size, PAST_FRAMES, *self.latent_shape, device=self.torch_device
+            batch_size, PAST_MAPS, *self.latent_shape, device=self.torch_device
         )
         self._actions_BMA = torch.zeros(batch_size, PAST_ACTIONS - 1, 2, device=self.torch_device)
         self._ego_BE = torch.zeros(batch_size, 2, device=self.torch_device)
@@ -92,7 +93,7 @@ class EagerEngine:
         """The device in words."""
         if self.torch_device.type == "cuda":
             return torch.cuda.get_device_name(self.torch_device)
-        return f"CPU, {torch.get_num_threads()} threads, pictures in {self.precision}"
+        return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
 
     @property
     def latent(self) -> NDArray[np.float32]:
@@ -137,13 +138,17 @@ class EagerEngine:
         last = frames[:, -PAST_FRAMES:]
         flat = self._tensor(last.reshape(-1, *self.frame_shape))
         latents = self.tokenizer.quantizer.encode(self.tokenizer.latents(flat)).latent_BChw
-        maps = latents.view(len(rows), last.shape[1], *self.latent_shape).flip(1)
-        if maps.shape[1] < PAST_FRAMES:  # a single frame: as if the world had stood still
-            maps = maps.expand(-1, PAST_FRAMES, -1, -1, -1)
-        self._past_BPChw[rows] = maps
+        maps = latents.view(len(rows), last.shape[1], *self.latent_shape)
+        padded = np.pad(taken, ((0, 0), (PAST_ACTIONS, 0), (0, 0)))  # before them: no action
+        done = self._tensor(padded[:, -PAST_ACTIONS:])
+        if steps > 1:
+            was = self._tensor(known_ego(ego[:, -2]))
+            past = self.world.remember(self.tokenizer, maps[:, -1], maps[:, -2], done, was)
+        else:  # a single frame: as if the world had stood still
+            past = maps.expand(-1, PAST_MAPS, -1, -1, -1)
+        self._past_BPChw[rows] = past
         self._picture_BCHW = None
-        padded = np.pad(taken, ((0, 0), (PAST_ACTIONS - 1, 0), (0, 0)))  # before them: no action
-        self._actions_BMA[rows] = self._tensor(padded[:, 1 - PAST_ACTIONS :])
+        self._actions_BMA[rows] = done[:, 1:]
         self._ego_BE[rows] = self._tensor(newest)
 
     @torch.inference_mode()
@@ -163,7 +168,11 @@ class EagerEngine:
                 f" {(self.batch_size, *self.frame_shape)}"
             )
         latent = self.tokenizer.quantizer.encode(self.tokenizer.latents(self._tensor(frames)))
-        self._advance(latent.latent_BChw, action, ego)
+        actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
+        self._past_BPChw = self.world.remember(
+            self.tokenizer, latent.latent_BChw, self._past_BPChw[:, 0], actions, self._ego_BE
+        )
+        self._advance(action, ego)
 
     @torch.inference_mode()
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
@@ -183,7 +192,7 @@ class EagerEngine:
             start = sum(e.shape[1] for e in entropies)
             part = noise_L[:, start : start + logits_BLV.shape[1]]
             temperature = sampling.temperature(k) * calm_B11
-            tokens, entropy = sample(logits_BLV, part, temperature, sampling.top_k, sampling.top_p)
+            tokens, entropy = sample(logits_BLV, part, temperature, sampling.min_p)
             entropies.append(entropy)
             return tokens
 
@@ -198,7 +207,8 @@ class EagerEngine:
         state, _, event = self.world.reader(
             latent, self._past_BPChw[:, 0], condition, actions, self._ego_BE
         )
-        self._advance(latent, action, state[:, :2] * self._fed_E)
+        self._past_BPChw = torch.stack([latent, self._past_BPChw[:, 0], ahead], 1)
+        self._advance(action, state[:, :2] * self._fed_E)
         frame = None
         if self.decode:
             self._picture_BCHW = self._codec.draw(latent)
@@ -252,10 +262,7 @@ class EagerEngine:
 
     # -- helpers -----------------------------------------------------------------------------
 
-    def _advance(self, latent_BChw: Tensor, action_BA: Tensor, ego_BE: Tensor) -> None:
-        self._past_BPChw = torch.cat(
-            [latent_BChw.unsqueeze(1), self._past_BPChw[:, : PAST_FRAMES - 1]], 1
-        )
+    def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
         self._picture_BCHW = None
         self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
         self._ego_BE = ego_BE.clone()  # neither an output's memory nor the caller's

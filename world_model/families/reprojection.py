@@ -4,7 +4,8 @@ Most of the next frame is the last one seen from a little further on: each pixel
 moved along the path, and looked up in the last picture (view synthesis; SfMLearner, Zhou et al. 2017,
 section 3.2). The road is a plane below the camera and needs no learning. What stands beside it stands, until
 training says otherwise, on walls left and right; a small network reads from the latent map by how much
-content is nearer or farther than that. Cars that keep their distance are learned as far away.
+content is nearer or farther than that. Cars that keep their distance are learned as far away: the network
+also sees what of the last picture wasn't foreseen, and tells by it a car that drives from one that is parked.
 
 Shapes: B batch, C channels, h w latent map, H W picture, E=2 motion (speed_mps, yaw_rate_radps).
 """
@@ -54,7 +55,7 @@ class Reprojection(nn.Module):
     """The last picture as seen one step further on.
 
     Args:
-        channels: of the latent map.
+        channels: C of the latent map.
         map_size: (h, w) of the latent map.
         camera: its geometry.
     """
@@ -80,7 +81,7 @@ class Reprojection(nn.Module):
         for name, ray in (("forward", cos + sin * y), ("right", x), ("down", cos * y - sin)):
             self.register_buffer(f"{name}_HW", ray, persistent=False)
         self.nearness = nn.Sequential(
-            nn.Conv2d(channels, WIDTH, 3, padding=1),
+            nn.Conv2d(2 * channels, WIDTH, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
             nn.SiLU(),
@@ -96,18 +97,19 @@ class Reprojection(nn.Module):
         # of the point the car turns about
         self.path, self.turn, self.lever_m = (nn.Parameter(torch.zeros(())) for _ in range(3))
 
-    def inverse_depth(self, latent_BChw: Tensor) -> Tensor:
+    def inverse_depth(self, latent_BChw: Tensor, missed_BChw: Tensor) -> Tensor:
         """1 / metres ahead of each pixel, relative to the car's own motion: (B, H, W)."""
-        log_B2hw = self.nearness(latent_BChw).float() + self.usual_2hw
+        seen = torch.cat([latent_BChw, missed_BChw], 1)
+        log_B2hw = self.nearness(seen).float() + self.usual_2hw
         log_B2HW = F.interpolate(log_B2hw, self.size, mode="bilinear", align_corners=False)
         ground, wall = log_B2HW.exp().unbind(1)
         ground = ground * self.down_HW.clamp_min(0) / self.camera.height_m
         wall = wall * self.right_HW.abs() / self.camera.wall_m
         return torch.maximum(ground, wall).clamp_max(NEAREST_PER_M)
 
-    def sources(self, latent_BChw: Tensor, motion_BE: Tensor) -> Tensor:
+    def sources(self, latent_BChw: Tensor, missed_BChw: Tensor, motion_BE: Tensor) -> Tensor:
         """Where each pixel of the coming picture looks in the last one: (B, H, W, 2), x and y in [-1, 1]."""
-        inverse_BHW = self.inverse_depth(latent_BChw)
+        inverse_BHW = self.inverse_depth(latent_BChw, missed_BChw)
         speed_B11, yaw_rate_B11 = motion_BE.float()[..., None, None].unbind(1)
         path_m = speed_B11 * self.camera.dt_s * (1 + self.path)
         yaw = yaw_rate_B11 * self.camera.dt_s * (1 + self.turn)  # to the left
@@ -122,11 +124,20 @@ class Reprojection(nn.Module):
         height = pitch_sin * forward + pitch_cos * self.down_HW
         return torch.stack([right / depth / self.reach_x, height / depth / self.reach_y], -1)
 
-    def forward(self, picture_BCHW: Tensor, latent_BChw: Tensor, motion_BE: Tensor) -> Tensor:
-        """(B, 3, H, W) last picture, its latent map, the motion until the next -> (B, 3, H, W)."""
+    def forward(
+        self, picture_BCHW: Tensor, latent_BChw: Tensor, missed_BChw: Tensor, motion_BE: Tensor
+    ) -> Tensor:
+        """The last picture, moved: (B, 3, H, W).
+
+        Args:
+            picture_BCHW: the last picture.
+            latent_BChw: its latent map.
+            missed_BChw: the latent map less what was foreseen of it; zero where nothing was.
+            motion_BE: speed and yaw rate until the next picture.
+        """
         # a tenth of a pixel matters: too fine for bfloat16
         with torch.autocast(motion_BE.device.type, enabled=False):
-            where_BHW2 = self.sources(latent_BChw.float(), motion_BE)
+            where_BHW2 = self.sources(latent_BChw.float(), missed_BChw.float(), motion_BE)
             return F.grid_sample(
                 picture_BCHW.float(), where_BHW2, padding_mode="border", align_corners=False
             )

@@ -4,16 +4,19 @@ Positions of all scales stand in one sequence, coarse to fine; a position sees i
 scales of its frame (block-causal, VAR section 3.2). The past enters as the latent maps of the last two
 frames, laid under the positions of each scale and seen through a small pyramid of convolutions, and as
 the conditioning of every layer (actions, speed, yaw rate). Where the camera is known, the last picture is
-first moved as the car moves and encoded again: what the next frame will mostly be (`families.reprojection`).
-At the finest size one position speaks for 2x2 tokens.
+first moved as the car moves and encoded again: what the next frame will mostly be (`families.reprojection`);
+where the last frame differs from what was foreseen of it, something moves by itself. At the finest size one
+position speaks for 2x2 tokens.
 
 Shapes: B batch, C channels, h w latent map, K scales, L_k tokens and N_k positions of scale k
-(N_k = L_k, or L_k / 4 where grouped), D width, V vocabulary, P=2 past frames (newest first), A=2 action,
+(N_k = L_k, or L_k / 4 where grouped), D width, V vocabulary, P=3 maps of the past (the newest frame, the one
+before, the newest as it was foreseen), A=2 action,
 M=4 remembered actions (newest last), E=2 ego inputs (speed_mps, yaw_rate_radps).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,6 +33,7 @@ from world_model.tokenizer.model import Tokenizer
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
 
 PAST_FRAMES = 2
+PAST_MAPS = 3
 PAST_ACTIONS = 4
 GROUP = 2
 CRAWL_MPS = 0.3
@@ -80,7 +84,7 @@ class Var(nn.Module):
         self.reprojection = (
             Reprojection(c, self.full_size, config.camera) if config.camera else None
         )
-        maps = 2 if self.reprojection is None else 3
+        maps = 2 if self.reprojection is None else 4
         self.past_coarse, self.past_fine = nn.Linear(maps * c, d), nn.Linear(maps * fine, d)
         grids = [
             (h // GROUP, w // GROUP) if grouped else (h, w)
@@ -109,6 +113,15 @@ class Var(nn.Module):
         mask_NN = torch.zeros(hidden.shape).masked_fill(hidden, -1e4)  # added to the scores
         self.register_buffer("mask_NN", mask_NN, persistent=False)
 
+    def in_bfloat16(self) -> Var:
+        """A copy whose transformer works in bfloat16, as it did in training; all else stays float32."""
+        other = copy.deepcopy(self)
+        for part in (other.modulation, other.blocks, other.norm, other.near):
+            part.bfloat16()
+        other.logits_coarse.bfloat16()
+        other.logits_fine.bfloat16()
+        return other
+
     # -- the parts ---------------------------------------------------------------------------
 
     def conditioning(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
@@ -118,8 +131,9 @@ class Var(nn.Module):
         return out
 
     def modulate(self, condition_BD: Tensor) -> Tensor:
-        """(B, 6, D): scales, shifts and gates shared by all layers."""
-        out: Tensor = self.modulation(F.silu(condition_BD))
+        """(B, 6, D): scales, shifts and gates shared by all layers, in the transformer's precision."""
+        precision = self.modulation.weight.dtype
+        out: Tensor = self.modulation(F.silu(condition_BD).to(precision))
         return out.view(len(out), 6, -1)
 
     def foresee(
@@ -134,27 +148,51 @@ class Var(nn.Module):
 
         Args:
             tokenizer: to see the last frame and what became of it.
-            past_BPChw: the last frames.
+            past_BPChw: maps of the past.
             actions_BMA: newest last.
             ego_BE: speed and yaw rate before the newest action.
             picture_BCHW: the last frame as the decoder drew it, to save drawing it again.
         """
-        newest = past_BPChw[:, 0]
+        newest, _, foreseen = past_BPChw.unbind(1)
         if self.reprojection is None:
             return newest
         if picture_BCHW is None:
             picture_BCHW = tokenizer.draw(newest)
         motion_BE, _ = self.reader.kinematics(actions_BMA, ego_BE)
-        moved = self.reprojection(picture_BCHW.clamp(-1, 1), newest, motion_BE)
+        moved = self.reprojection(picture_BCHW.clamp(-1, 1), newest, newest - foreseen, motion_BE)
         there = tokenizer.see(moved)
         moving_B111 = (motion_BE[:, 0] / CRAWL_MPS).clamp(0, 1).view(-1, 1, 1, 1)
         return torch.lerp(newest, there, moving_B111)
 
+    def remember(
+        self,
+        tokenizer: Tokenizer,
+        newest_BChw: Tensor,
+        before_BChw: Tensor,
+        actions_BMA: Tensor,
+        ego_BE: Tensor,
+    ) -> Tensor:
+        """Maps of the past (B, P, C, h, w) from two frames alone.
+
+        Args:
+            tokenizer: see `foresee`.
+            newest_BChw: the last frame.
+            before_BChw: the one before.
+            actions_BMA: newest last; that one led from the one frame to the other.
+            ego_BE: speed and yaw rate before it.
+        """
+        surprised_by_nothing = torch.stack([before_BChw] * PAST_MAPS, 1)
+        foreseen = self.foresee(tokenizer, surprised_by_nothing, actions_BMA, ego_BE)
+        return torch.stack([newest_BChw, before_BChw, foreseen], 1)
+
     def seen(self, past_BPChw: Tensor, ahead_BChw: Tensor) -> Tensor:
-        """The newest frame, what changed since the one before, and what the car's motion will change."""
-        newest, before = past_BPChw[:, 0], past_BPChw[:, 1]
+        """The newest frame, what changed since the one before, what the car's motion will change, and what
+        changed without it."""
+        newest, before, foreseen = past_BPChw.unbind(1)
         maps = [newest, newest - before]
-        return torch.cat(maps if self.reprojection is None else [*maps, ahead_BChw - newest], 1)
+        if self.reprojection is not None:
+            maps += [ahead_BChw - newest, newest - foreseen]
+        return torch.cat(maps, 1)
 
     def embed(self, k: int, before_BChw: Tensor, seen_BChw: Tensor, past_BND: Tensor) -> Tensor:
         """Input of scale k: the sum of the coarser scales and the past, at that scale. (B, N_k, D)

@@ -44,6 +44,7 @@ class MeterTraining:
     rare_share: float = 0.4  # of each batch is drawn from the rare moments: see `rare_motion`
     place_batch: int = 16
     mirror_share: float = 0.3
+    soft_share: float = 0.3  # of the pictures are shown at half their resolution: dreams are soft
     light: float = 0.1  # brightness and contrast vary by this much
     noise: float = 0.02  # of each pixel, on a scale of -1 to 1
     val_pairs: int = 2000
@@ -110,7 +111,7 @@ class MeterTask:
         return flow, torch.where(mirrored.unsqueeze(1), true * signs, true)
 
     def _place_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Shrunk pictures (B, 3, h, w), varied in light, noise and side, and labels (B, S - 2)."""
+        """Pictures (B, 3, h, w), varied in light, noise, sharpness and side, and labels (B, S - 2)."""
         config, count = self.config, self.config.place_batch
         seldom = round(config.rare_share * count) if len(self.rare_rows) else 0
         pools = [self.rare_rows] * seldom + [self.rows] * (count - seldom)
@@ -124,6 +125,9 @@ class MeterTask:
         true = torch.where(
             mirrored.unsqueeze(1), true * torch.tensor(MIRRORED_SIGNS[MOTIONS:]), true
         )
+        softer = torch.rand(count, generator=generator) < config.soft_share
+        soft = F.interpolate(F.avg_pool2d(seen, 2), scale_factor=2, mode="bilinear")
+        seen = torch.where(softer.view(-1, 1, 1, 1), soft, seen)
         light = 2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1
         seen = seen * (1 + config.light * light[0]) + config.light * light[1]
         noise = torch.randn(count, 1, *seen.shape[2:], generator=generator)

@@ -77,10 +77,15 @@ class WorldTask(WorldBatches):
     def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
         """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""
         data, rows = self.pick(self.config.view_pairs, generator)
-        latent = self.quantizer.decode(torch.split(data.tokens(rows), self.lengths, 1))
-        now, after = (to_model(torch.from_numpy(data.drives.frames(r))) for r in (rows, rows + 1))
-        moved: Tensor = reprojection(now, latent, self.ego(data, rows + 1))
-        return (moved - after).abs().mean()
+        before, now, after = (
+            to_model(torch.from_numpy(data.drives.frames(rows + i))) for i in (-1, 0, 1)
+        )
+        was, latent = self.maps(data, rows - 1), self.maps(data, rows)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            moved = reprojection(before, was, torch.zeros_like(was), self.ego(data, rows))
+            missed = latent - self.checkpoint.tokenizer.see(moved)
+        drawn: Tensor = reprojection(now, latent, missed, self.ego(data, rows + 1))
+        return (drawn - after).abs().mean()
 
 
 def token_losses(

@@ -16,10 +16,11 @@ from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
 from world_model.families.var import PAST_ACTIONS, Var, VarConfig
 from world_model.heads import MOTIONS
-from world_model.sampling import SamplingConfig, sample
+from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
+from world_model.training.steered import Steered
 
 EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
 
@@ -46,6 +47,9 @@ class WorldTraining:
     rollout_share: float = 0.0  # share of each batch whose context the model has dreamed itself
     rollout_steps: int = 16  # training steps, and so frames, that a dream goes on for
     rollout_from: int = 0  # step at which dreams begin
+    rollout_choices: int = (
+        3  # tokens drawn for each place of a dream; the one nearest to the truth stays
+    )
     # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
     # itself would teach to draw vehicles where there are none, more of them by that weight
     thing_weight: float = 1.0
@@ -119,7 +123,7 @@ class WorldBatches:
         self.sides = [self.train]  # what batches are drawn from
         if config.mirror:
             self.sides += [encode_drives(self.checkpoint, config.cache_dir, "train", mirrored=True)]
-        starts = self.train.drives.window_ends(PAST_ACTIONS - 1, config.rollout_steps + 1)
+        starts = self.train.drives.window_ends(PAST_ACTIONS, config.rollout_steps + 1)
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
         self.starts = starts[~crashed]
@@ -149,20 +153,41 @@ class WorldBatches:
         drawn = torch.randint(len(self.starts), (count,), generator=generator)
         return data, self.starts[drawn.numpy()]
 
+    def maps(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
+        """Latent maps of the rows' tokens (B, C, h, w)."""
+        return self.quantizer.decode(torch.split(data.tokens(rows), self.lengths, 1))
+
     @torch.no_grad()
     def context(
-        self, data: EncodedDrives, rows: NDArray[np.int64], generator: torch.Generator, flip: float
+        self,
+        data: EncodedDrives,
+        rows: NDArray[np.int64],
+        generator: torch.Generator,
+        flip: float = 0.0,
+        model: Var | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Past maps, actions and ego state at the rows."""
+        """Maps of the past, actions and ego state at the rows.
+
+        Args:
+            data: whose rows.
+            rows: newest frames.
+            generator: of the mistakes.
+            flip: up to this share of a frame's tokens is mistaken.
+            model: whose memory it is; the one in training, if not said.
+        """
         share = (flip * torch.rand(len(rows), 1, generator=generator)).repeat(2, 1)
         tokens = data.tokens(np.concatenate([rows, rows - 1]))
         maps = [
             self.quantizer.mistaken(part, k, share, generator)
             for k, part in enumerate(torch.split(tokens, self.lengths, 1))
         ]
-        past = torch.stack(torch.split(self.quantizer.decode(maps), len(rows)), 1)
-        actions = self.actions(data, rows)
-        return past, actions, self.ego(data, rows)
+        newest, before = torch.split(self.quantizer.decode(maps), len(rows))
+        earlier = self.actions(data, rows - 1), self.ego(data, rows - 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            past = (model or self.model).remember(
+                self.checkpoint.tokenizer, newest, before, *earlier
+            )
+        return past, self.actions(data, rows), self.ego(data, rows)
 
     def ego(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """Speed and yaw rate at the rows, 0 where unknown."""
@@ -212,10 +237,10 @@ class WorldBatches:
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
         ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(EGO_NOISE)
         forget = torch.rand(count, generator=generator) < config.forget_share
-        past[forget, 1] = past[forget, 0]
+        past[forget, 1:] = past[forget, :1]
         actions[forget, :-1] = 0.0
         still = torch.rand(count, generator=generator) < config.still_share
-        past[still, 1] = past[still, 0]
+        past[still, 1:] = past[still, :1]
         return Contexts(data, rows, past, actions, ego)
 
     @torch.no_grad()
@@ -229,26 +254,28 @@ class WorldBatches:
     def fall_asleep(self, step: int, count: int, generator: torch.Generator) -> Dreams:
         """Dreams that begin at true frames."""
         data, rows = self.pick(count, generator)
-        return Dreams(step, Contexts(data, rows, *self.context(data, rows, generator, 0.0)))
+        return Dreams(step, Contexts(data, rows, *self.context(data, rows, generator)))
 
     @torch.no_grad()
     def dream_on(self, dreams: Dreams, batch: Batch, generator: torch.Generator) -> Dreams:
         """One frame further under the recorded actions, drawn as the engine draws (no gradient)."""
-        known, sampling = dreams.contexts, self.config.sampling
+        known, config = dreams.contexts, self.config
         past, actions, ego = known.past_BPChw, known.actions_BMA, known.ego_BE
-        calm_B11 = sampling.calm(ego[:, 0]).view(-1, 1, 1)
-
-        def choose(k: int, logits_BLV: Tensor) -> Tensor:
-            noise = torch.rand(logits_BLV.shape[:2], generator=generator)
-            temperature = sampling.temperature(k) * calm_B11
-            return sample(logits_BLV, noise, temperature, sampling.top_k, sampling.top_p)[0]
-
+        choose = Steered(
+            self.quantizer,
+            config.sampling,
+            config.rollout_choices,
+            true_BChw=batch.next_BChw[-len(past) :],
+            speed_mps_B=ego[:, 0],
+            generator=generator,
+        )
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(actions, ego)
             latent, _ = self.model.generate(
                 self.quantizer, past, batch.ahead_BChw[-len(past) :], condition, choose
             )
         after, _ = self.model.reader.kinematics(actions, ego)
-        seen, rows = torch.stack([latent.float(), past[:, 0]], 1), known.rows + 1
+        rows, foreseen = known.rows + 1, batch.ahead_BChw[-len(past) :]
+        seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)
         return Dreams(dreams.step + 1, further)

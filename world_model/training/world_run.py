@@ -67,12 +67,12 @@ def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
 def teacher_forced(task: WorldTask, model: Var) -> Log:
     """Losses per scale, mean absolute errors of the heads and the cost of shuffled actions."""
     data, config = task.val, task.config
-    ends = data.drives.window_ends(PAST_ACTIONS - 1, 1)
+    ends = data.drives.window_ends(PAST_ACTIONS, 1)
     rows = ends[np.linspace(0, len(ends) - 1, config.val_windows).astype(np.int64)]
     generator = torch.Generator().manual_seed(0)
     sums: dict[str, list[float]] = {}
     for part in np.array_split(rows, max(1, len(rows) // 32)):
-        past, actions, ego = task.context(data, part, generator, 0.0)
+        past, actions, ego = task.context(data, part, generator, model=model)
         latent, state_true, event_true, _ = task.target(data, part + 1)
         frame = task.quantizer.encode(latent)
         order = torch.randperm(len(part), generator=generator)
@@ -140,11 +140,7 @@ def drift_range(
 ) -> tuple[tuple[float, ...], tuple[float, ...], float]:
     """Mean and spread of the drift statistics over true frames; 99.9 % of them lie below the threshold."""
     rows = np.linspace(0, len(data.drives) - 1, min(2048, len(data.drives))).astype(np.int64)
-    generator = torch.Generator().manual_seed(0)
-    maps = [
-        task.context(data, np.maximum(part, 1), generator, 0.0)[0][:, 0]
-        for part in np.array_split(rows, max(1, len(rows) // 64))
-    ]
+    maps = [task.maps(data, part) for part in np.array_split(rows, max(1, len(rows) // 64))]
     values = drift_statistics(torch.cat(maps))
     mean, std = values.mean(0), values.std(0).clamp_min(1e-3)
     size = ((values - mean) / std).square().mean(1).sqrt()

@@ -1,0 +1,58 @@
+"""Dreams for training that stay near the recorded drive.
+
+A free dream soon goes another way than the recording: its car is somewhere else, its bend begins later. The
+true next frame then teaches that what is seen doesn't last, and the model becomes unsure of everything. So
+each place of the picture draws a few tokens and keeps the one nearest to the truth: chance goes the
+recording's way, while the model's own mistakes, which no choice avoids, stay in.
+
+Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, n choices.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from world_model.sampling import SamplingConfig, cumulative_odds, pick
+from world_model.tokenizer.quantizer import MultiScaleQuantizer
+
+
+class Steered:
+    """Chooses tokens for `Var.generate`, scale after scale.
+
+    Args:
+        quantizer: whose tokens.
+        sampling: as the engine samples.
+        choices: n, tokens drawn for each place; 1 is a free dream.
+        true_BChw: continuous latents of the true frame.
+        speed_mps_B: before the step.
+        generator: of all chance.
+    """
+
+    def __init__(
+        self,
+        quantizer: MultiScaleQuantizer,
+        sampling: SamplingConfig,
+        choices: int,
+        *,
+        true_BChw: Tensor,
+        speed_mps_B: Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        self.quantizer, self.sampling, self.choices = quantizer, sampling, choices
+        self.rest_BChw, self.generator = true_BChw, generator
+        self.calm_B11 = sampling.calm(speed_mps_B).view(-1, 1, 1)
+
+    def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
+        """Tokens of scale k (B, L); the scales have to come in their order."""
+        temperature = self.sampling.temperature(k) * self.calm_B11
+        cumulative = cumulative_odds(logits_BLV.float(), temperature, self.sampling.min_p)
+        noise_nBL = torch.rand(self.choices, *logits_BLV.shape[:2], generator=self.generator)
+        drawn_BLn = torch.stack([pick(cumulative, noise_BL) for noise_BL in noise_nBL], -1)
+        wanted_BLC = self.quantizer.down(self.rest_BChw, k).flatten(2).transpose(1, 2)
+        codes_BLnC = F.embedding(drawn_BLn, self.quantizer.codebook_KVC[k])
+        away_BLn = (codes_BLnC - wanted_BLC.unsqueeze(2)).square().sum(-1)
+        tokens_BL = drawn_BLn.gather(2, away_BLn.argmin(2, keepdim=True)).squeeze(2)
+        self.rest_BChw = self.rest_BChw - self.quantizer.contribution(tokens_BL, k)
+        return tokens_BL
