@@ -41,6 +41,17 @@ def model_dir(name: str) -> Path:
     )
 
 
+def model_folder(model: str | Path) -> Path:
+    """Return a checkpoint's folder: by path, or a shipped model's by name.
+
+    Raises `AssetMissing` naming the models there are.
+    """
+    elsewhere = isinstance(model, Path) or "/" in model
+    if elsewhere or (model not in model_names() and Path(model).is_dir()):
+        return Path(model)
+    return model_dir(str(model))
+
+
 def model_names() -> list[str]:
     """Return the shipped models' names, sorted. Empty without an assets folder."""
     try:

@@ -32,6 +32,7 @@ class BenchConfig:
     world_model: str = "town"
     scenario: str = "calm_cruise"
     batches: tuple[int, ...] = (1, 8)
+    backends: tuple[str, ...] = ("eager", "onnx", "openvino")  # those of them that are ready
     collect_frames: int = 1500
     dream_steps: int = 300
     play_frames: int = 200
@@ -77,14 +78,25 @@ def measure_collection(config: BenchConfig) -> list[Row]:
     ]
 
 
-def measure_dream(config: BenchConfig) -> list[Row]:
+def measure_dream(config: BenchConfig, backend: str = "eager") -> list[Row]:
     """Latency of one dreamed step at batch 1: tokens, heads, decode and copy to the host."""
-    name = "dreamlane/Dream-v0"
-    durations_s = _step_times(name, config, config.dream_steps, world_model=config.world_model)
+    arguments = {"world_model": config.world_model, "backend": backend}
+    durations_s = _step_times("dreamlane/Dream-v0", config, config.dream_steps, **arguments)
+    what = f"dream, batch 1, {backend}"
     return [
-        *_latencies("dream, batch 1", durations_s, {"p50": "<= 45"}),
-        Row("dream, batch 1, peak memory", _peak_mb(), "MB", "", "same process"),
+        *_latencies(what, durations_s, {"p50": "<= 45"}),
+        Row(f"{what}, peak memory", _peak_mb(), "MB", "", "same process"),
     ]
+
+
+def measured_backends(config: BenchConfig) -> list[str]:
+    """Those of the configured backends that can step the model here."""
+    from simulator.assets import model_folder
+    from world_model.checkpoint import load
+    from world_model.engine import ready_backends
+
+    ready = ready_backends(load(model_folder(config.world_model)).hash)
+    return [name for name in config.backends if name in ready]
 
 
 def measure_dream_batch(config: BenchConfig, batch: int) -> list[Row]:
@@ -100,6 +112,7 @@ def measure_dream_batch(config: BenchConfig, batch: int) -> list[Row]:
         vectorization_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
         world_model=config.world_model,
         scenario=config.scenario,
+        backend="eager",
     )
     environments.reset(seed=0)
     actions = np.tile(np.array([0.0, 0.1], np.float32), (batch, 1))
@@ -236,7 +249,7 @@ def bench(
     machine, console = describe_machine(config), Console()
     jobs: list[tuple[str, Callable[..., list[Row]], tuple[Any, ...]]] = [
         ("reference world", measure_collection, (config,)),
-        ("dream, batch 1", measure_dream, (config,)),
+        *((f"dream, {name}", measure_dream, (config, name)) for name in measured_backends(config)),
         *((f"dream, batch {b}", measure_dream_batch, (config, b)) for b in config.batches if b > 1),
         ("play", measure_play, (config,)),
     ]

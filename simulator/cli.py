@@ -38,6 +38,7 @@ VERBS = (
         "import", "simulator.recording.import_cli:app", "Import recorded drives, traffic.", "Learn"
     ),
     Verb("train", "simulator.train_cli:app", "Train a tokenizer or a world model.", "Learn"),
+    Verb("export", "simulator.export_cli:export", "Write a model's graphs: faster steps.", "Drive"),
     Verb("eval", "simulator.evaluation.cli:app", "Judge a world model.", "Judge"),
     Verb("compare", "simulator.evaluation.compare:compare", "Pair two reports.", "Judge"),
     Verb("bench", "simulator.bench:bench", "Measure speed and memory.", "Judge"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
+# graphs that were exported by hand would change which backend a test runs on
+os.environ["DREAMLANE_EXPORTS"] = tempfile.mkdtemp(prefix="dreamlane-exports-")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

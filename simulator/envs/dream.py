@@ -34,7 +34,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
             twice in a row.
         surprise_limit: truncate when the mean token entropy (nats) stays above this; None never.
         contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
-        backend: what computes, e.g. "eager".
+        backend: what computes: "eager", "onnx", "openvino", or "auto", the fastest that is ready.
         engine: an engine of batch size 1 to use instead of loading `world_model`.
         render_mode: "rgb_array" or None.
 
@@ -55,7 +55,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         event_threshold: float = 0.5,
         surprise_limit: float | None = None,
         contexts: Path | str | None = None,
-        backend: str = "eager",
+        backend: str = "auto",
         engine: Engine | None = None,
         render_mode: str | None = None,
     ) -> None:

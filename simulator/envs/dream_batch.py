@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces as gym_spaces
 
 import scenarios
-from simulator.assets import contexts_dir, model_dir
+from simulator.assets import contexts_dir, model_folder
 from simulator.envs import spaces
 from simulator.envs.contexts import Context, ContextLibrary, read_context
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
@@ -37,7 +37,7 @@ class DreamBatch:
         obs: "camera", "dict" or "latent".
         rules: when a dream ends.
         contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
-        backend: what computes, e.g. "eager".
+        backend: what computes, as `world_model.engine.load_engine` takes it.
         engine: an engine to use instead of loading `world_model`.
         render: draw pictures even where the observation needs none.
     """
@@ -59,7 +59,7 @@ class DreamBatch:
         if engine is None:
             from world_model.engine import load_engine  # brings torch along: only when needed
 
-            engine = load_engine(_model_folder(world_model), size, backend=backend)
+            engine = load_engine(model_folder(world_model), size, backend=backend)
         if engine.batch_size != size:
             raise ValueError(
                 f"the engine has {engine.batch_size} slots where {size} are needed; "
@@ -283,10 +283,3 @@ def _unknown_fields(known: Collection[str]) -> tuple[str, ...]:
     """Ego fields that a checkpoint's heads can't tell; progress follows from speed."""
     unknown = [name for name in (*STATE_HEADS, *EVENT_HEADS) if name not in known]
     return (*unknown, "progress_m") if "speed_mps" in unknown else tuple(unknown)
-
-
-def _model_folder(world_model: str | Path) -> Path:
-    """A checkpoint's folder by path or by name."""
-    if isinstance(world_model, Path) or "/" in world_model:
-        return Path(world_model)
-    return model_dir(world_model)

@@ -51,7 +51,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         event_threshold: float = 0.5,
         surprise_limit: float | None = None,
         contexts: Path | str | None = None,
-        backend: str = "eager",
+        backend: str = "auto",
         engine: Engine | None = None,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,

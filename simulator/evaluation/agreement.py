@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.panel import PANEL
+from simulator.assets import model_folder
 from simulator.evaluation.closed_loop import values
 from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
 from simulator.evaluation.ranking import OF_SCORES, kappa
 from simulator.evaluation.report import Chart, Section, Series, Verdict, cell, samples, table
 from simulator.evaluation.settings import EvalConfig
-from simulator.evaluation.subject import folder_of
 from simulator.evaluation.suite import Course, Row, run
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ def agreement(
     panel = list(dict.fromkeys([*(settings.policies or PANEL), *settings.dreamed]))
     course = Course(
         folder, settings.scenarios, tuple(range(config.seed, config.seed + settings.seeds)),
-        settings.steps, config.workers, settings.step_limit_s, str(folder_of(config.model)),
+        settings.steps, config.workers, settings.step_limit_s, str(model_folder(config.model)),
         config.backend,
     )  # fmt: skip
     wanted = [(env, name) for name in panel for env in ("truth", "dream")]

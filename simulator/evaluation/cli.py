@@ -113,14 +113,13 @@ def strip(
     output: Annotated[Path, typer.Option(help="The picture.")] = Path("outputs/strip.png"),
 ) -> None:
     """The reference world above the dream, under the same actions, as a picture."""
-    from simulator.assets import model_dir
+    from simulator.assets import model_folder
     from simulator.evaluation.strip import write_strips
 
     pairs = [part.rpartition(":") for part in starts.split(",")]
     if not all(name and seed.isdecimal() for name, _, seed in pairs):
         raise ValueError(f"--starts {starts!r}; accepted: scenario:seed,scenario:seed")
-    folder = Path(model) if Path(model).is_dir() else model_dir(model)
-    write_strips(output, folder, tuple((name, int(seed)) for name, _, seed in pairs))
+    write_strips(output, model_folder(model), tuple((name, int(seed)) for name, _, seed in pairs))
     print(f"wrote {output}")
 
 

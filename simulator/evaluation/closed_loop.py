@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from simulator.assets import model_folder
 from simulator.evaluation.episodes import REPLAY
 from simulator.evaluation.intervals import Interval, mean_interval
 from simulator.evaluation.policies import BLIND
 from simulator.evaluation.report import Samples, Section, Table, Verdict, cell, samples, table
 from simulator.evaluation.scores import TERMS
 from simulator.evaluation.settings import EvalConfig
-from simulator.evaluation.subject import folder_of
 from simulator.evaluation.suite import Course, Row, run
 
 CONSTANT, STILL, RANDOM = "constant_velocity", "stand_still", "random"
@@ -37,7 +37,7 @@ def closed_loop(
     settings = config.closed_loop
     course = Course(
         folder, settings.scenarios, tuple(range(config.seed, config.seed + settings.seeds)),
-        settings.steps, config.workers, settings.step_limit_s, str(folder_of(config.model)),
+        settings.steps, config.workers, settings.step_limit_s, str(model_folder(config.model)),
         config.backend,
     )  # fmt: skip
     names = rows_of_table(settings.env, settings.policies)

@@ -128,7 +128,7 @@ def coded(subject: Subject, frames_NHWC: Frames) -> Coded:
     """Encode and decode true pictures; their drift score is that of `EagerEngine`."""
     import torch
 
-    from world_model.engine.eager import drift_statistics
+    from world_model.engine.step_graph import drift_statistics
 
     tokenizer, config = subject.checkpoint.tokenizer, subject.checkpoint.config
     shown, tokens, drift = [], [], []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.assets import model_dir
+from simulator.assets import model_folder
 from simulator.evaluation.settings import EvalConfig
 from world_model.checkpoint import Checkpoint, CheckpointError, load
 from world_model.engine import load_engine
@@ -41,7 +41,7 @@ class Subject:
     @cached_property
     def meter(self) -> LoadedMeter:
         """The independent reader of pictures."""
-        return load_meter(folder_of(self.config.meter))
+        return load_meter(model_folder(self.config.meter))
 
     @cached_property
     def engine(self) -> Engine:
@@ -101,7 +101,7 @@ def open_subject(config: EvalConfig, drives: bool = True) -> Subject:
         CheckpointError: no usable checkpoint.
         DataError: no frame cache, or none with held-out drives; says which commands build it.
     """
-    folder = folder_of(config.model)
+    folder = model_folder(config.model)
     subject = Subject(config, folder, load(folder))
     if drives:
         subject.drives  # noqa: B018  (what is missing is said before anything is measured)
@@ -128,11 +128,6 @@ def held_out(config: EvalConfig, checkpoint: Checkpoint) -> Drives:
             f"{config.cache} holds frames {drives.frame_shape}; the model's are {wanted}"
         )
     return drives
-
-
-def folder_of(name: str) -> Path:
-    """A shipped model's folder by name, any other by path."""
-    return Path(name) if "/" in name or Path(name).is_dir() else model_dir(name)
 
 
 def padded_batches(count: int, size: int) -> list[tuple[NDArray[np.int64], int]]:

@@ -91,12 +91,12 @@ def through(
 ) -> Shown:
     import numpy as np
 
-    from simulator.evaluation.subject import folder_of
+    from simulator.assets import model_folder
     from simulator.replay.pictures import contact_sheet, save_picture, side_by_side
     from simulator.replay.through import dream_through, figures, tokenizer_of
     from world_model.engine import load_engine
 
-    folder = folder_of(model)
+    folder = model_folder(model)
     engine = load_engine(folder)
     with progress("dreaming", len(episode)) as advance:
         seen = dream_through(episode, engine, seed, start, seconds, advance)

@@ -115,7 +115,8 @@ def open_rerun(episode: Episode, model: str | None = None, **arguments: Any) -> 
             raise RerunError(
                 f"{episode.path} lacks {START_FILE}, the state that its dream began from; {AGAIN}"
             )
-        return _open_dream(episode, environment, given)
+        # another backend rounds otherwise: the recording's own, whatever is fastest here
+        return _open_dream(episode, environment, {"backend": meta.get("backend", "auto"), **given})
     if "seed" not in meta or "state" in options:
         raise RerunError(
             f"{episode.path} was begun from a saved state or doesn't tell its seed; {AGAIN}"

@@ -356,7 +356,7 @@ def test_engines_are_loaded_by_folder(checkpoint, tmp_path):
     engine = load_engine(tmp_path, batch_size=2, device="cpu")
     assert (engine.batch_size, engine.backend, engine.dt_s) == (2, "eager", 0.1)
     assert "CPU" in engine.device
-    with pytest.raises(ValueError, match="accepted: eager"):
+    with pytest.raises(ValueError, match="accepted: auto, eager"):
         load_engine(tmp_path, backend="abacus")
     with pytest.raises(ValueError, match="batch_size"):
         load_engine(tmp_path, batch_size=0)

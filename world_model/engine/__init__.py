@@ -6,7 +6,7 @@ from pathlib import Path
 
 from world_model.engine.base import Engine
 
-BACKENDS = ("eager",)
+BACKENDS = ("auto", "eager", "onnx", "openvino")
 
 
 def load_engine(
@@ -14,16 +14,45 @@ def load_engine(
 ) -> Engine:
     """Load a checkpoint folder into an engine, in the precision that is fast on this machine.
 
+    `backend="auto"` takes the fastest that is ready (`ready_backends`); `engine.backend` and `engine.device`
+    say which it is.
+
     Raises:
         CheckpointError: the folder holds no usable world model.
-        ValueError: unknown backend.
+        ExportError: a backend was asked for that isn't ready.
+        ValueError: unknown backend, or a device that the backend doesn't have.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is unknown; accepted: {', '.join(BACKENDS)}")
     from world_model.checkpoint import load
     from world_model.engine.eager import EagerEngine
+    from world_model.engine.exported import RUNTIMES
 
-    return EagerEngine(load(checkpoint), batch_size, device, precision="auto")
+    if backend in RUNTIMES and device not in (None, "cpu"):
+        raise ValueError(f"device {device!r}; backend {backend!r} accepts: cpu")
+    loaded = load(checkpoint)
+    if backend == "auto":
+        on_cpu = device in (None, "cpu")
+        backend = ready_backends(loaded.hash, batch_size)[0] if on_cpu else "eager"
+    if backend in RUNTIMES:
+        return RUNTIMES[backend](loaded, batch_size)
+    return EagerEngine(loaded, batch_size, device, precision="auto")
 
 
-__all__ = ["BACKENDS", "Engine", "load_engine"]
+def ready_backends(checkpoint_hash: str, batch_size: int = 1) -> tuple[str, ...]:
+    """What can step this checkpoint here, the fastest first.
+
+    A GPU is PyTorch's. On a CPU OpenVINO and ONNX Runtime come first, where they are installed and
+    `dreamlane export` has written the checkpoint's graphs for this batch size.
+    """
+    import torch
+
+    from world_model.engine.export import exported
+    from world_model.engine.exported import RUNTIMES, installed
+
+    if torch.cuda.is_available() or not exported(checkpoint_hash, batch_size):
+        return ("eager",)
+    return (*(name for name, cls in RUNTIMES.items() if installed(cls.package)), "eager")
+
+
+__all__ = ["BACKENDS", "Engine", "load_engine", "ready_backends"]

@@ -1,9 +1,10 @@
-"""Dreams for training that stay near the recorded drive.
+"""Dreams for training, some of which stay near the recorded drive.
 
 A free dream soon goes another way than the recording: its car is somewhere else, its bend begins later. The
 true next frame then teaches that what is seen doesn't last, and the model becomes unsure of everything. So
-each place of the picture draws a few tokens and keeps the one nearest to the truth: chance goes the
-recording's way, while the model's own mistakes, which no choice avoids, stay in.
+in a steered dream each place of the picture draws a few tokens and keeps the one nearest to the truth:
+chance goes the recording's way, while the model's own mistakes, which no choice avoids, stay in. Free dreams
+are needed beside them: they alone show what long ones are made of.
 
 Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, n choices.
 """
@@ -24,7 +25,8 @@ class Steered:
     Args:
         quantizer: whose tokens.
         sampling: as the engine samples.
-        choices: n, tokens drawn for each place; 1 is a free dream.
+        choices: n, tokens drawn for each place of a steered dream.
+        steered_share: this share of the dreams, the first ones, is steered.
         true_BChw: continuous latents of the true frame.
         speed_mps_B: before the step.
         generator: of all chance.
@@ -35,6 +37,7 @@ class Steered:
         quantizer: MultiScaleQuantizer,
         sampling: SamplingConfig,
         choices: int,
+        steered_share: float,
         *,
         true_BChw: Tensor,
         speed_mps_B: Tensor,
@@ -42,6 +45,7 @@ class Steered:
     ) -> None:
         self.quantizer, self.sampling, self.choices = quantizer, sampling, choices
         self.rest_BChw, self.generator = true_BChw, generator
+        self.free_B = torch.arange(len(true_BChw)) >= round(steered_share * len(true_BChw))
         self.calm_B11 = sampling.calm(speed_mps_B).view(-1, 1, 1)
 
     def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
@@ -53,6 +57,7 @@ class Steered:
         wanted_BLC = self.quantizer.down(self.rest_BChw, k).flatten(2).transpose(1, 2)
         codes_BLnC = F.embedding(drawn_BLn, self.quantizer.codebook_KVC[k])
         away_BLn = (codes_BLnC - wanted_BLC.unsqueeze(2)).square().sum(-1)
+        away_BLn[self.free_B, :, 1:] = torch.inf
         tokens_BL = drawn_BLn.gather(2, away_BLn.argmin(2, keepdim=True)).squeeze(2)
         self.rest_BChw = self.rest_BChw - self.quantizer.contribution(tokens_BL, k)
         return tokens_BL

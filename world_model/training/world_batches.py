@@ -47,9 +47,8 @@ class WorldTraining:
     rollout_share: float = 0.0  # share of each batch whose context the model has dreamed itself
     rollout_steps: int = 16  # training steps, and so frames, that a dream goes on for
     rollout_from: int = 0  # step at which dreams begin
-    rollout_choices: int = (
-        3  # tokens drawn for each place of a dream; the one nearest to the truth stays
-    )
+    steered_share: float = 0.5  # share of the dreams that are kept near the recorded drive ...
+    rollout_choices: int = 3  # ... by the nearest to it of so many tokens a place
     # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
     # itself would teach to draw vehicles where there are none, more of them by that weight
     thing_weight: float = 1.0
@@ -265,6 +264,7 @@ class WorldBatches:
             self.quantizer,
             config.sampling,
             config.rollout_choices,
+            config.steered_share,
             true_BChw=batch.next_BChw[-len(past) :],
             speed_mps_B=ego[:, 0],
             generator=generator,

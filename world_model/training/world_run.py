@@ -16,7 +16,8 @@ from torch import Tensor
 
 from world_model.checkpoint import ModelConfig, save
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
-from world_model.engine.eager import EagerEngine, drift_statistics
+from world_model.engine.eager import EagerEngine
+from world_model.engine.step_graph import drift_statistics
 from world_model.families.var import PAST_ACTIONS, Var
 from world_model.training.data import Drives
 from world_model.training.latents import EncodedDrives

@@ -1,0 +1,35 @@
+"""`dreamlane export`: write a model's graphs, so that a faster backend can run its steps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def export(
+    model: Annotated[
+        str, typer.Option(help="Shipped model or checkpoint folder.", metavar="MODEL")
+    ] = "town",
+    batch: Annotated[int, typer.Option(help="Dreams stepped at once.", metavar="N")] = 1,
+    again: Annotated[bool, typer.Option("--again", help="Even if they are there.")] = False,
+) -> None:
+    """Write a model's step as ONNX graphs, once for each batch size; `backend="auto"` then uses them."""
+    from simulator.assets import model_folder
+    from world_model.checkpoint import load
+    from world_model.engine import load_engine
+    from world_model.engine.export import ExportError, find_export
+    from world_model.engine.export import export as write
+
+    folder = model_folder(model)
+    checkpoint = load(folder)
+    try:
+        found = None if again else find_export(checkpoint, batch)
+    except ExportError:
+        found = None
+    if found is None:
+        print(f"Exporting {checkpoint.config.name} for batch {batch}: a minute or two.", flush=True)
+        found = write(checkpoint, batch)
+    print(f"{found.step.parent} ({found.step.stat().st_size / 1e6:.0f} MB)")
+    engine = load_engine(folder, batch, backend="auto")
+    print(f'backend="auto" now runs {engine.backend}: {engine.device}')

@@ -1,0 +1,266 @@
+"""What all backends share: a dream's state on the host, its start from recorded frames, and checks of
+what is given.
+
+Shapes as in `engine.base`; P maps of the past, M remembered actions (newest last), H W picture.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from world_model.checkpoint import Checkpoint, CheckpointError
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
+from world_model.engine.step_graph import StepTensors
+from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, Var
+
+
+class DreamEngine(ABC):
+    """Steps a batch of dreams; a backend says how (`run`, `draw`).
+
+    Args:
+        checkpoint: with a world model in it.
+        batch_size: number of dreams.
+        device: where the state lives.
+    """
+
+    backend: str
+
+    def __init__(self, checkpoint: Checkpoint, batch_size: int, device: torch.device) -> None:
+        if checkpoint.world is None:
+            raise CheckpointError(
+                f"checkpoint {checkpoint.config.name!r} holds a tokenizer only; it can't be driven"
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        self.config = checkpoint.config
+        self.torch_device = device
+        self.tokenizer = checkpoint.tokenizer.to(device)
+        self.world: Var = checkpoint.world.to(device)
+        self.batch_size = batch_size
+        tokenizer = self.config.tokenizer
+        self.frame_shape = (tokenizer.frame_height, tokenizer.frame_width, 3)
+        self.tokens = tokenizer.quantizer.tokens
+        self.latent_shape = (tokenizer.quantizer.channels, *tokenizer.quantizer.scales[-1])
+        self.dt_s = self.config.dt_s
+        self.context_frames = PAST_ACTIONS + 1  # so many actions before the newest frame
+        self.checkpoint_hash = checkpoint.hash
+        self.known = frozenset(self.config.known_heads)
+        # a head that never saw a label says nothing worth feeding back: 0, as in training
+        self._fed_E = torch.tensor(
+            [name in self.known for name in STATE_HEADS[:2]], device=self.torch_device
+        )
+        self.decode = True
+        self._past_BPChw = torch.zeros(
+            batch_size, PAST_MAPS, *self.latent_shape, device=self.torch_device
+        )
+        self._actions_BMA = torch.zeros(batch_size, PAST_ACTIONS - 1, 2, device=self.torch_device)
+        self._ego_BE = torch.zeros(batch_size, 2, device=self.torch_device)
+        height, width, _ = self.frame_shape
+        self._blank_BCHW = torch.zeros(batch_size, 3, height, width, device=self.torch_device)
+        # the newest frame as drawn; None: the past was set from outside, or nobody looked
+        self._picture_BCHW: Tensor | None = None
+
+    # -- what a backend does ---------------------------------------------------------------------
+
+    @abstractmethod
+    def run(
+        self,
+        past_BPChw: Tensor,
+        picture_BCHW: Tensor,
+        actions_BMA: Tensor,
+        ego_BE: Tensor,
+        noise_BL: Tensor,
+    ) -> StepTensors:
+        """One step: see `StepGraph.forward`."""
+
+    @abstractmethod
+    def draw(self, latent_BChw: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) of latent maps, to the bit those of `run`."""
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """The device in words."""
+
+    @property
+    def latent(self) -> NDArray[np.float32]:
+        """(B, C, h, w) of each newest frame."""
+        newest: NDArray[np.float32] = self._past_BPChw[:, 0].cpu().numpy().copy()
+        return newest
+
+    # -- the four verbs ------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def reset(
+        self,
+        context_frames_BTHWC: NDArray[np.uint8],
+        context_actions_BTA: NDArray[np.float32],
+        context_ego_BTE: NDArray[np.float32],
+        slots: Sequence[int] | None = None,
+    ) -> None:
+        """See `engine.base.Engine.reset`."""
+        rows = list(range(self.batch_size)) if slots is None else [int(slot) for slot in slots]
+        if len(set(rows)) < len(rows) or not set(rows) <= set(range(self.batch_size)):
+            raise ValueError(
+                f"slots={rows}; accepted: each at most once, 0 to {self.batch_size - 1}"
+            )
+        frames = np.asarray(context_frames_BTHWC)
+        if frames.ndim != 5 or frames.shape[0] != len(rows) or frames.shape[2:] != self.frame_shape:
+            raise ValueError(
+                f"context frames have shape {frames.shape}; accepted: ({len(rows)}, T,"
+                f" {', '.join(map(str, self.frame_shape))}) with T >= 1"
+            )
+        if frames.dtype != np.uint8 or frames.shape[1] < 1:
+            raise ValueError(f"context frames must be uint8, at least one; got {frames.dtype}")
+        steps = frames.shape[1]
+        actions = np.asarray(context_actions_BTA, np.float32)
+        ego = np.asarray(context_ego_BTE, np.float32)
+        if actions.shape != (len(rows), steps, 2) or ego.shape != (len(rows), steps, 2):
+            raise ValueError(
+                f"context actions {actions.shape} and ego {ego.shape} must both have shape"
+                f" ({len(rows)}, {steps}, 2)"
+            )
+        taken = within("context actions but the last", actions[:, :-1], -1.0, 1.0)
+        newest = known_ego(ego[:, -1])
+        last = frames[:, -PAST_FRAMES:]
+        flat = self._tensor(last.reshape(-1, *self.frame_shape))
+        latents = self.tokenizer.quantizer.encode(self.tokenizer.latents(flat)).latent_BChw
+        maps = latents.view(len(rows), last.shape[1], *self.latent_shape)
+        padded = np.pad(taken, ((0, 0), (PAST_ACTIONS, 0), (0, 0)))  # before them: no action
+        done = self._tensor(padded[:, -PAST_ACTIONS:])
+        if steps > 1:
+            was = self._tensor(known_ego(ego[:, -2]))
+            past = self.world.remember(self.tokenizer, maps[:, -1], maps[:, -2], done, was)
+        else:  # a single frame: as if the world had stood still
+            past = maps.expand(-1, PAST_MAPS, -1, -1, -1)
+        self._past_BPChw[rows] = past
+        self._picture_BCHW = None
+        self._actions_BMA[rows] = done[:, 1:]
+        self._ego_BE[rows] = self._tensor(newest)
+
+    @torch.inference_mode()
+    def append_frame(
+        self,
+        frame_BHWC: NDArray[np.uint8],
+        action_BA: NDArray[np.float32],
+        ego_BE: NDArray[np.float32],
+    ) -> None:
+        """See `engine.base.Engine.append_frame`."""
+        action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
+        ego = self._tensor(known_ego(self._shaped("ego", ego_BE, 2)))
+        frames = np.asarray(frame_BHWC)
+        if frames.shape != (self.batch_size, *self.frame_shape) or frames.dtype != np.uint8:
+            raise ValueError(
+                f"frame has shape {frames.shape} and type {frames.dtype}; accepted: uint8"
+                f" {(self.batch_size, *self.frame_shape)}"
+            )
+        latent = self.tokenizer.quantizer.encode(self.tokenizer.latents(self._tensor(frames)))
+        actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
+        self._past_BPChw = self.world.remember(
+            self.tokenizer, latent.latent_BChw, self._past_BPChw[:, 0], actions, self._ego_BE
+        )
+        self._advance(action, ego)
+
+    @torch.inference_mode()
+    def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
+        """See `engine.base.Engine.step`."""
+        action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
+        noise = self._shaped("noise", noise_BL, self.tokens)
+        noise_L = self._tensor(
+            within("noise, which lies in [0, 1),", noise, 0.0, np.nextafter(1, 0, dtype=np.float32))
+        )
+        picture = self._picture_BCHW
+        if picture is None:
+            looked_at = self.world.reprojection is not None
+            picture = self.draw(self._past_BPChw[:, 0]) if looked_at else self._blank_BCHW
+        actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
+        out = self.run(self._past_BPChw, picture, actions, self._ego_BE, noise_L)
+        self._past_BPChw = torch.stack([out.latent_BChw, self._past_BPChw[:, 0], out.ahead_BChw], 1)
+        self._advance(action, out.state_BS[:, :2] * self._fed_E)
+        drawn = self.decode or self.world.reprojection is not None
+        self._picture_BCHW = out.picture_BCHW if drawn else None
+        event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()
+        return StepOutput(
+            out.frame_BHWC.cpu().numpy() if self.decode else None,
+            {name: states[:, i].copy() for i, name in enumerate(STATE_HEADS)},
+            {name: event[:, i].copy() for i, name in enumerate(EVENT_HEADS)},
+            self.known,
+            out.surprise_B.cpu().numpy(),
+            out.drift_B.cpu().numpy(),
+            out.tokens_BL.to(torch.int16).cpu().numpy(),
+            out.latent_BChw.cpu().numpy(),
+        )
+
+    def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
+        """See `engine.base.Engine.draw_noise`."""
+        return np.stack([g.random(self.tokens, np.float32) for g in generators])
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """A copy of everything the next step depends on."""
+        return {
+            "past_BPChw": self._past_BPChw.cpu().numpy().copy(),
+            "actions_BMA": self._actions_BMA.cpu().numpy().copy(),
+            "ego_BE": self._ego_BE.cpu().numpy().copy(),
+        }
+
+    @state.setter
+    @torch.inference_mode()
+    def state(self, value: Mapping[str, Array]) -> None:
+        mine = {
+            "past_BPChw": self._past_BPChw,
+            "actions_BMA": self._actions_BMA,
+            "ego_BE": self._ego_BE,
+        }
+        if set(value) != set(mine):
+            raise ValueError(f"engine state has {sorted(value)}; accepted: {sorted(mine)}")
+        for name, tensor in mine.items():
+            if value[name].shape != tuple(tensor.shape):
+                raise ValueError(
+                    f"engine state {name} has shape {value[name].shape}; this engine's is"
+                    f" {tuple(tensor.shape)}"
+                )
+            within(f"engine state {name}", value[name], -np.inf, np.inf)
+        self._picture_BCHW = None
+        for name, tensor in mine.items():
+            tensor.copy_(self._tensor(value[name]))
+
+    # -- helpers -----------------------------------------------------------------------------
+
+    def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
+        self._picture_BCHW = None
+        self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
+        self._ego_BE = ego_BE.clone()  # neither an output's memory nor the caller's
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
+
+    def _shaped(self, name: str, value: Array, size: int) -> NDArray[np.float32]:
+        array = np.asarray(value, np.float32)
+        if array.shape != (self.batch_size, size):
+            raise ValueError(f"{name} has shape {array.shape}; accepted: {(self.batch_size, size)}")
+        return array
+
+
+def within(name: str, array: Array, low: float, high: float) -> Array:
+    """The array, whose numbers are finite and from `low` to `high`; else a ValueError."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity; accepted: {low:g} to {high:g}")
+    if array.size and not (low <= array.min() and array.max() <= high):
+        raise ValueError(
+            f"{name} reaches from {array.min():g} to {array.max():g}; accepted: {low:g} to {high:g}"
+        )
+    return array
+
+
+def known_ego(ego_BE: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Speed and yaw rate, 0 where unknown (NaN), as in training."""
+    if np.isinf(ego_BE).any():
+        raise ValueError("ego holds infinity; accepted: numbers, or NaN where unknown")
+    return np.nan_to_num(ego_BE)

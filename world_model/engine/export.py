@@ -1,0 +1,185 @@
+"""Write a checkpoint's step as ONNX graphs, once for each batch size, for the runtimes that take them.
+
+Two graphs: `step.onnx` is `StepGraph.forward`, all scales unrolled, sampling included, noise as an input;
+`draw.onnx` draws the picture of a latent map, for the first step after a reset. Shapes are fixed: runtimes
+plan memory and pick kernels by them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from world_model.checkpoint import Checkpoint, CheckpointError
+from world_model.engine.step_graph import StepGraph, StepTensors
+from world_model.families.var import PAST_ACTIONS, PAST_MAPS
+
+FORMAT, VERSION, OPSET = "dreamlane.export", 1, 20
+STEP, DRAW, MANIFEST = "step.onnx", "draw.onnx", "export.json"
+OUTPUTS = tuple(f"next_{name}" for name in StepTensors._fields)  # no name may come twice
+INPUTS = ("past_BPChw", "picture_BCHW", "actions_BMA", "ego_BE", "noise_BL")
+
+
+class ExportError(ValueError):
+    """No exported graph where one is needed, or exporting isn't possible here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Where the graphs are."""
+
+    step: Path
+    draw: Path
+
+
+def exports_dir() -> Path:
+    """Where exported graphs are kept: $DREAMLANE_EXPORTS, or a folder of the user's cache."""
+    if chosen := os.environ.get("DREAMLANE_EXPORTS"):
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "dreamlane" / "exports"
+
+
+def folder_of(checkpoint_hash: str, batch_size: int, root: Path | None = None) -> Path:
+    """The folder that the graphs of this checkpoint and batch size have."""
+    return (root or exports_dir()) / f"{checkpoint_hash}-batch{batch_size}"
+
+
+def exported(checkpoint_hash: str, batch_size: int) -> bool:
+    """Whether graphs of this checkpoint and batch size were ever written."""
+    return (folder_of(checkpoint_hash, batch_size) / MANIFEST).is_file()
+
+
+def find_export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) -> Exported:
+    """The graphs exported earlier.
+
+    Raises:
+        ExportError: there are none, or they are of another version.
+    """
+    folder = folder_of(checkpoint.hash, batch_size, root)
+    command = f"`dreamlane export --model {checkpoint.config.name} --batch {batch_size}`"
+    try:
+        stated = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise ExportError(
+            f"no graphs of checkpoint {checkpoint.hash} for batch {batch_size} in {folder.parent};"
+            f" {command} writes them"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ExportError(f"{folder / MANIFEST} is no JSON: {error}; {command} --again") from error
+    if (stated.get("format"), stated.get("version")) != (FORMAT, VERSION):
+        raise ExportError(
+            f"{folder / MANIFEST} is of {stated.get('format')!r} version {stated.get('version')!r};"
+            f" this program reads {FORMAT!r} version {VERSION}: {command} --again"
+        )
+    found = Exported(folder / STEP, folder / DRAW)
+    if not (found.step.is_file() and found.draw.is_file()):
+        raise ExportError(f"{folder} lacks {STEP} or {DRAW}: {command} --again")
+    return found
+
+
+def export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) -> Exported:
+    """Write the graphs, in place of older ones; about a minute for `town`. Interrupted, it leaves nothing.
+
+    Raises:
+        CheckpointError: no world model in the checkpoint.
+        ExportError: the exporter isn't installed.
+        ValueError: a batch size below 1.
+    """
+    if checkpoint.world is None:
+        raise CheckpointError(f"checkpoint {checkpoint.config.name!r} holds a tokenizer only")
+    if batch_size < 1:
+        raise ValueError(f"batch size {batch_size}; accepted: 1 or more")
+    target = folder_of(checkpoint.hash, batch_size, root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+    try:
+        _write_graphs(checkpoint, batch_size, part)
+        stated = {
+            "format": FORMAT,
+            "version": VERSION,
+            "checkpoint": checkpoint.hash,
+            "model": checkpoint.config.name,
+            "batch": batch_size,
+            "opset": OPSET,
+            "torch": torch.__version__,
+        }
+        (part / MANIFEST).write_text(json.dumps(stated, indent=2) + "\n")
+        if target.exists():
+            shutil.rmtree(target)
+        part.replace(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return find_export(checkpoint, batch_size, root)
+
+
+def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None:
+    config, world, tokenizer = checkpoint.config, checkpoint.world, checkpoint.tokenizer
+    assert world is not None
+    quantizer, shape = (
+        config.tokenizer.quantizer,
+        (config.tokenizer.frame_height, config.tokenizer.frame_width),
+    )
+    latent_map = (quantizer.channels, *quantizer.scales[-1])
+    generator = torch.Generator().manual_seed(0)
+
+    def some(*size: int) -> Tensor:
+        return torch.rand(batch_size, *size, generator=generator)
+
+    given = (
+        some(PAST_MAPS, *latent_map),
+        some(3, *shape),
+        some(PAST_ACTIONS, 2),
+        some(2),
+        some(quantizer.tokens),
+    )
+    graph = StepGraph(config, world, tokenizer, tokenizer).eval()
+    _write(graph, given, INPUTS, OUTPUTS, folder / STEP)
+    _write(
+        _Draw(graph),
+        given[0][:, 0].contiguous(),
+        ("latent_BChw",),
+        ("picture_BCHW",),
+        folder / DRAW,
+    )
+
+
+class _Draw(nn.Module):
+    def __init__(self, graph: StepGraph) -> None:
+        super().__init__()
+        self.codec = graph.codec
+
+    def forward(self, latent_BChw: Tensor) -> Tensor:
+        return self.codec.draw(latent_BChw)
+
+
+def _write(
+    module: nn.Module, given: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], path: Path
+) -> None:
+    try:
+        import onnxscript  # noqa: F401  (torch's exporter is built on it)
+    except ImportError as error:
+        raise ExportError(
+            "exporting needs onnx and onnxscript: pip install 'dreamlane[onnx]'"
+        ) from error
+    with torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            given if isinstance(given, tuple) else (given,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path))
