@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import cv2
@@ -14,7 +15,7 @@ from world_model.engine.base import EVENT_HEADS, STATE_HEADS
 from world_model.meter import Meter, MeterConfig, load_meter, save_meter
 from world_model.training.data import DataError
 from world_model.training.loop import LoopConfig
-from world_model.training.meter import MeterTraining, labelled, train_meter
+from world_model.training.meter import MeterTask, MeterTraining, labelled, train_meter
 
 SMALL = MeterConfig(
     height=32, width=64, grid=(4, 8), motion_hidden=16, channels=(16, 16, 16), squeeze=8,
@@ -67,9 +68,24 @@ def settings(tmp_path) -> MeterTraining:
         average_decay=0.9, log_every=20,
     )  # fmt: skip
     return MeterTraining(
-        cache_dir=str(tmp_path / "cache"), meter=SMALL, loop=loop, motion_batch=48,
+        cache_dir=str(tmp_path / "cache"), meter=SMALL, loop=loop, motion_batch=48, turn_rad=0.0,
         place_batch=4,
     )  # fmt: skip
+
+
+def test_a_turned_picture_comes_with_its_heading(tmp_path):
+    write_cache(tmp_path / "cache")
+    task = MeterTask(dataclasses.replace(settings(tmp_path), turn_rad=0.1, mirror_share=0.0))
+    _, states = task._place_batch(torch.Generator().manual_seed(0))
+    heading = STATE_HEADS.index("heading_error_rad") - 2
+    assert 0 < states[:, heading].abs().max() <= 0.1
+    assert not np.delete(states.numpy(), heading, 1).any()
+    post = torch.zeros(1, 3, 32, 64)
+    post[..., 30:34] = 1.0
+    seen = task.turned(post, torch.tensor([0.1]))[0, 0].mean(0)
+    # turned to the left, what was ahead stands to the right, by the angle: 38 pixels a radian
+    where = float((seen * torch.arange(64)).sum() / seen.sum())
+    assert where - 31.5 == pytest.approx(38.1 * np.tan(0.1), abs=0.3)
 
 
 def test_it_learns_motion_and_writes_its_held_out_errors_into_its_card(tmp_path):

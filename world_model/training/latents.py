@@ -24,6 +24,7 @@ from world_model.tokenizer.model import Tokenizer
 from world_model.training.data import Drives, load_drives
 
 LINE, VEHICLE = 3, 4  # classes of the masks; see docs/recordings.md
+VEHICLE_IN = 2  # the bit of a cell's things that says a vehicle crosses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _encode_shard(checkpoint: Checkpoint, drives: Drives, i: int, path: Path) ->
             blocks = mask.reshape(len(mask), h, mask.shape[1] // h, w, mask.shape[2] // w)
             line = (blocks == LINE).any((2, 4))
             vehicle = (blocks == VEHICLE).mean((2, 4)) > 0.04
-            things[part] = line + 2 * vehicle
+            things[part] = line + VEHICLE_IN * vehicle
     for array in (latents, tokens, things):
         array.flush()
     (path / "done").touch()

@@ -17,15 +17,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from world_model.engine.base import STATE_HEADS
+from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.heads import STATE_SCALES
 from world_model.meter import MOTION, Meter, MeterConfig, save_meter
+from world_model.tokenizer.autoencoder import DOWNSCALE
 from world_model.training.data import DataError, Drives, evenly, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
+from world_model.training.start import start_from
 
 UNITS = ("m/s", "rad/s", "m", "rad", "1/m", "m")
 MIRRORED_SIGNS = (1.0, -1.0, float("nan"), -1.0, -1.0, 1.0)
 """What a mirrored picture's labels are. Which lane counts as one's own isn't symmetric: no label."""
 MOTIONS = len(MOTION)
+HEADING = STATE_HEADS.index("heading_error_rad") - MOTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class MeterTraining:
     rare_share: float = 0.4  # of each batch is drawn from the rare moments: see `rare_motion`
     place_batch: int = 16
     mirror_share: float = 0.3
+    turn_rad: float = 0.12  # pictures are turned by up to this, and the heading with them
+    start_from: str = ""  # running state whose weights to begin with
     soft_share: float = 0.3  # of the pictures are shown at half their resolution: dreams are soft
     light: float = 0.1  # brightness and contrast vary by this much
     noise: float = 0.02  # of each pixel, on a scale of -1 to 1
@@ -72,6 +78,8 @@ class MeterTask:
         self.motion_N2 = torch.from_numpy(self.train.state_NS[pairs, :MOTIONS])
         self.rare_N = torch.from_numpy(np.flatnonzero(rare_motion(self.train.state_NS[pairs])))
         self.rare_rows = self.rows[rare_place(self.train.state_NS[self.rows])]
+        self.map_size = (config.meter.height // DOWNSCALE, config.meter.width // DOWNSCALE)
+        self.view = Reprojection(1, self.map_size, CameraConfig())
         self.trainer = Trainer(self.model, self.loss, config.loop)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Log]:
@@ -125,6 +133,10 @@ class MeterTask:
         true = torch.where(
             mirrored.unsqueeze(1), true * torch.tensor(MIRRORED_SIGNS[MOTIONS:]), true
         )
+        if config.turn_rad > 0:
+            yaw = config.turn_rad * (2 * torch.rand(count, generator=generator) - 1)
+            seen = self.turned(seen, yaw)
+            true[:, HEADING] += yaw
         softer = torch.rand(count, generator=generator) < config.soft_share
         soft = F.interpolate(F.avg_pool2d(seen, 2), scale_factor=2, mode="bilinear")
         seen = torch.where(softer.view(-1, 1, 1, 1), soft, seen)
@@ -132,6 +144,14 @@ class MeterTask:
         seen = seen * (1 + config.light * light[0]) + config.light * light[1]
         noise = torch.randn(count, 1, *seen.shape[2:], generator=generator)
         return seen + config.noise * noise, true
+
+    @torch.no_grad()
+    def turned(self, picture_BCHW: Tensor, yaw_B: Tensor) -> Tensor:
+        """What the camera sees when the car stands turned to the left by so much, in radians."""
+        motion = torch.stack([torch.zeros_like(yaw_B), yaw_B / self.view.camera.dt_s], 1)
+        nothing = torch.zeros(len(picture_BCHW), 1, *self.map_size)
+        turned: Tensor = self.view(picture_BCHW, nothing, nothing, motion)
+        return turned
 
     @torch.no_grad()
     def measure(self, trainer: Trainer) -> Log:
@@ -222,7 +242,8 @@ readings mean nothing, and `dreamlane eval` prints its error on the drives at ha
 def train_meter(config: MeterTraining) -> MeterTask:
     """Run (or continue) a meter training as configured; the result is in run_dir/checkpoint."""
     task = MeterTask(config)
-    task.trainer.resume()
+    if not task.trainer.resume() and config.start_from:
+        start_from(task.trainer, Path(config.start_from))
     task.trainer.run(task.measure)
     if task.trainer.rank == 0:
         task.measure(task.trainer)

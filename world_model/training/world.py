@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from world_model.families.reprojection import Reprojection
 from world_model.heads import MOTIONS, head_losses, state_losses
 from world_model.tokenizer.autoencoder import to_model
+from world_model.training.latents import VEHICLE_IN
 from world_model.training.loop import Log, Trainer
 from world_model.training.world_batches import WorldBatches, WorldTraining
 
@@ -85,7 +86,11 @@ class WorldTask(WorldBatches):
             moved = reprojection(before, was, torch.zeros_like(was), self.ego(data, rows))
             missed = latent - self.checkpoint.tokenizer.see(moved)
         drawn: Tensor = reprojection(now, latent, missed, self.ego(data, rows + 1))
-        return (drawn - after).abs().mean()
+        # vehicles are few pixels, and the only ones that move by themselves
+        vehicle = torch.from_numpy(data.thing_Nhw[rows] | data.thing_Nhw[rows + 1]) >= VEHICLE_IN
+        weight = 1 + self.config.view_vehicle_weight * vehicle.float().unsqueeze(1)
+        weight = F.interpolate(weight, after.shape[-2:], mode="nearest")
+        return ((drawn - after).abs() * weight).mean()
 
 
 def token_losses(

@@ -62,6 +62,7 @@ class WorldTraining:
     motion_rows: int = 256  # steps that teach wheel and pedals; they need no pictures
     # pairs of true frames that teach the depths each step, where the camera is known
     view_pairs: int = 4
+    view_vehicle_weight: float = 10.0  # extra weight there of cells that show a vehicle
     mirror: bool = (
         False  # half of the batches in a mirror: for few drives; it forgets the rule of the road
     )
