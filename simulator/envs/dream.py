@@ -75,6 +75,16 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         self.observation_space = self._batch.observation_space
         self.action_space = spaces.action_space()
 
+    @property
+    def scales(self) -> int:
+        """How many of a picture's scales are drawn, coarse to fine. Fewer are faster and softer; may be set
+        before any step, and stays. ValueError for a number that the model doesn't have."""
+        return self._batch.engine.scales
+
+    @scales.setter
+    def scales(self, count: int) -> None:
+        self._batch.engine.scales = count
+
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""
         return self._batch.describe()

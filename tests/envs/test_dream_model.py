@@ -124,3 +124,20 @@ def test_latent_dreams_follow_the_same_tokens_as_drawn_ones(arguments):
     drive(latent, 4)
     assert drawn.step(LEFT)[4]["speed_mps"] == latent.step(LEFT)[4]["speed_mps"]
     assert latent.step(LEFT)[0].shape == latent.observation_space.shape
+
+
+def test_how_far_a_picture_is_drawn_may_change_from_step_to_step(arguments):
+    env = gymnasium.make("dreamlane/Dream-v0", **arguments).unwrapped
+    env.reset(seed=3)
+    saved, most = env.save_state(), env.scales
+    whole = env.step(LEFT)[0]
+    env.restore_state(saved)
+    env.scales = 1
+    rough = env.step(LEFT)[0]
+    assert not np.array_equal(rough, whole)
+    env.restore_state(saved)
+    env.scales = most
+    np.testing.assert_array_equal(env.step(LEFT)[0], whole)
+    with pytest.raises(ValueError, match=f"accepted: 1 to {most}"):
+        env.scales = most + 1
+    env.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny
+import torch
 
 from world_model.checkpoint import CheckpointError, save
 from world_model.engine import load_engine
@@ -363,3 +364,24 @@ def test_engines_are_loaded_by_folder(checkpoint, tmp_path):
     save(tmp_path, checkpoint.config, checkpoint.tokenizer, None)
     with pytest.raises(CheckpointError, match="tokenizer only"):
         load_engine(tmp_path)
+
+
+def test_fewer_scales_draw_the_same_frame_less_far(checkpoint):
+    engine = EagerEngine(checkpoint, SLOTS, device="cpu")
+    engine.reset(*context())
+    start = engine.state
+    (whole,) = drive(engine, actions(1))
+    lengths = [h * w for h, w in tiny.QUANTIZER.scales]
+    for scales in (1, 2, 3):
+        engine.state, engine.scales = start, scales
+        (out,) = drive(engine, actions(1))
+        drawn = sum(lengths[:scales])
+        np.testing.assert_array_equal(out.tokens_BL[:, :drawn], whole.tokens_BL[:, :drawn])
+        assert (out.tokens_BL[:, drawn:] == -1).all()
+        parts = torch.split(torch.from_numpy(out.tokens_BL[:, :drawn]).long(), lengths[:scales], 1)
+        frames = checkpoint.tokenizer.decode(parts).numpy().astype(int)
+        assert np.abs(frames - out.frame_BHWC).max() <= 1
+    assert_equal_outputs([out], [whole])
+    for wrong in (0, 4, 1.5):
+        with pytest.raises(ValueError, match="accepted: 1 to 3"):
+            engine.scales = wrong

@@ -72,6 +72,15 @@ def test_a_restored_dream_goes_on_to_the_bit(checkpoint, root):
 
 
 @needs_onnx
+def test_a_graph_draws_all_scales_or_says_so(checkpoint, root):
+    engine = OnnxEngine(checkpoint, BATCH, root)
+    engine.reset(*context(BATCH))
+    engine.scales = 1
+    with pytest.raises(ValueError, match="'eager' can stop earlier"):
+        drive(engine, actions(1, BATCH))
+
+
+@needs_onnx
 @needs_openvino
 def test_openvino_draws_nearly_the_same_step(checkpoint, root):
     # in bfloat16, where the processor has it: chances near the edge of two codes fall otherwise

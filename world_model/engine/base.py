@@ -43,7 +43,7 @@ class StepOutput:
     known: frozenset[str]  # heads this checkpoint was trained on; the others are noise
     surprise_B: NDArray[np.float32]  # mean entropy of the sampled tokens' distributions, nats
     drift_B: NDArray[np.float32]  # 0 inside the training range of image statistics, grows outside
-    tokens_BL: NDArray[np.int16]
+    tokens_BL: NDArray[np.int16]  # -1 where a scale was left out
     latent_BChw: NDArray[np.float32]
 
 
@@ -58,6 +58,7 @@ class Engine(Protocol):
     checkpoint_hash: str
     known: frozenset[str]  # heads this checkpoint was trained on, as in every StepOutput
     latent_shape: tuple[int, int, int]  # C, h, w
+    scales: int  # how many of a frame's scales steps draw, settable at any time: fewer are faster, softer
     decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
 
     @property

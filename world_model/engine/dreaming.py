@@ -55,6 +55,7 @@ class DreamEngine(ABC):
         self._fed_E = torch.tensor(
             [name in self.known for name in STATE_HEADS[:2]], device=self.torch_device
         )
+        self._scales = len(tokenizer.quantizer.scales)
         self.decode = True
         self._past_BPChw = torch.zeros(
             batch_size, PAST_MAPS, *self.latent_shape, device=self.torch_device
@@ -93,6 +94,18 @@ class DreamEngine(ABC):
         """(B, C, h, w) of each newest frame."""
         newest: NDArray[np.float32] = self._past_BPChw[:, 0].cpu().numpy().copy()
         return newest
+
+    @property
+    def scales(self) -> int:
+        """How many scales a step draws, coarse to fine; fewer are faster and softer."""
+        return self._scales
+
+    @scales.setter
+    def scales(self, count: int) -> None:
+        most = len(self.config.tokenizer.quantizer.scales)
+        if count != int(count) or not 1 <= count <= most:
+            raise ValueError(f"scales={count}; accepted: 1 to {most}")
+        self._scales = int(count)
 
     # -- the four verbs ------------------------------------------------------------------------
 

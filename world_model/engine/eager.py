@@ -59,7 +59,7 @@ class EagerEngine(DreamEngine):
         noise_BL: Tensor,
     ) -> StepTensors:
         """See `DreamEngine.run`."""
-        self._graph.decode = self.decode
+        self._graph.decode, self._graph.scales = self.decode, self.scales
         out: StepTensors = self._graph(past_BPChw, picture_BCHW, actions_BMA, ego_BE, noise_BL)
         return out
 

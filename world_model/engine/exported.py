@@ -54,6 +54,10 @@ class ExportedEngine(DreamEngine):
         noise_BL: Tensor,
     ) -> StepTensors:
         """See `DreamEngine.run`."""
+        if self.scales != len(self.config.tokenizer.quantizer.scales):
+            raise ValueError(
+                f"scales={self.scales}: an exported graph draws all; backend 'eager' can stop earlier"
+            )
         given = (past_BPChw, picture_BCHW, actions_BMA, ego_BE, noise_BL)
         named = {n: np.ascontiguousarray(t.numpy()) for n, t in zip(INPUTS, given, strict=True)}
         return StepTensors(*map(torch.from_numpy, self._infer(self._step, named)))

@@ -55,6 +55,9 @@ class StepGraph(nn.Module):
         self.quantizer = quantizer_of.quantizer
         self.register_buffer("drift_mean", torch.tensor(config.drift_mean))
         self.register_buffer("drift_std", torch.tensor(config.drift_std))
+        self.scales = len(
+            self.quantizer.config.scales
+        )  # so many are drawn; the tokens of others are -1
         self.decode = True  # False leaves the picture out, where the next step can do without
 
     def forward(
@@ -82,7 +85,11 @@ class StepGraph(nn.Module):
 
         condition = self.world.conditioning(actions_BMA, ego_BE)
         ahead = self.world.foresee(self.codec, past_BPChw, actions_BMA, ego_BE, picture_BCHW)
-        latent, tokens = self.world.generate(self.quantizer, past_BPChw, ahead, condition, choose)
+        latent, tokens = self.world.generate(
+            self.quantizer, past_BPChw, ahead, condition, choose, self.scales
+        )
+        drawn = sum(part.shape[1] for part in tokens)
+        left_out = tokens[0].new_full((len(latent), noise_BL.shape[1] - drawn), -1)
         state, _, event = self.world.reader(
             latent, past_BPChw[:, 0], condition, actions_BMA, ego_BE
         )
@@ -94,7 +101,7 @@ class StepGraph(nn.Module):
             picture,
             ahead,
             latent,
-            torch.cat(tokens, 1),
+            torch.cat([*tokens, left_out], 1) if left_out.shape[1] else torch.cat(tokens, 1),
             state,
             event.sigmoid(),
             torch.cat(entropies, 1).mean(1),

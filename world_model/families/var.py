@@ -275,17 +275,19 @@ class Var(nn.Module):
         ahead_BChw: Tensor,
         condition_BD: Tensor,
         choose: Callable[[int, Tensor], Tensor],
+        scales: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Draw the next frame: `choose(k, logits_BLV)` returns the tokens of scale k.
 
-        Returns the latent map (B, C, h, w) and the K token maps.
+        Only the first `scales` scales, if that is given: faster and softer.
+        Returns the latent map (B, C, h, w) and the token maps of those scales.
         """
         total = torch.zeros_like(past_BPChw[:, 0])
         modulation, seen = self.modulate(condition_BD), self.seen(past_BPChw, ahead_BChw)
         pasts = self.past(seen, condition_BD)
         kept: list[KeyValue | None] = [None] * len(self.blocks)
         tokens: list[Tensor] = []
-        for k in range(len(self.positions)):
+        for k in range(len(self.positions) if scales is None else scales):
             x = self.embed(k, total, seen, pasts[k]).to(modulation.dtype)
             for i, block in enumerate(self.blocks):
                 x, kept[i] = block(x, modulation, None, kept[i])
