@@ -15,7 +15,7 @@ TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 .PHONY: help venv system browser demo test lint bench clean
 
 help:
-	@echo "make demo    set up, then drive 300 dreamed frames and write a video to outputs/demo"
+	@echo "make demo    set up, write the graphs of town, drive 300 dreamed frames, write a video to outputs/demo"
 	@echo "make test    set up, then formatting, lint, types, layering and all tests"
 	@echo "make lint    the checks of make test without the tests"
 	@echo "make bench   measure the speeds that docs/benchmarks.md reports"
@@ -70,6 +70,7 @@ browser:
 	fi
 
 demo: venv
+	$(BIN)/dreamlane export
 	$(BIN)/dreamlane demo $(ARGS)
 
 lint: venv

@@ -54,6 +54,7 @@ class Drive:
     endings: list[str] = field(default_factory=list)
     last_info: dict[str, Any] = field(default_factory=dict)
     episodes: int = 0
+    world: dict[str, str] = field(default_factory=dict)  # what drew the frames, in words
 
 
 def drive(config: DemoConfig, progress: Any = None) -> Drive:
@@ -74,7 +75,8 @@ def drive(config: DemoConfig, progress: Any = None) -> Drive:
 
         environment = RecordEpisodes(environment, config.record, {"driver": "lane_keeper"})
     policy = LaneKeeper()
-    result, ended = Drive(), True
+    unwrapped: Any = environment.unwrapped
+    result, ended = Drive(world=unwrapped.describe()), True
     seeds = itertools.count(config.seed)
     try:
         while len(result.frames) < config.frames:
@@ -109,6 +111,7 @@ def summarise(config: DemoConfig, result: Drive) -> dict[str, Any]:
     p50, p95 = (float(v) for v in np.percentile(timed, (50, 95)))
     return {
         "config": {key: str(v) if isinstance(v, Path) else v for key, v in asdict(config).items()},
+        **result.world,
         "frames": len(result.frames),
         "steps_per_s": round(1000 * len(timed) / sum(timed), 2),
         "step_ms": {"p50": round(p50, 2), "p95": round(p95, 2), "steps_timed": len(timed)},
@@ -174,7 +177,7 @@ def demo(
     with Progress() as progress:
         task = progress.add_task(f"driving ({config.env})", total=config.frames)
         result = drive(config, lambda: progress.advance(task))
-    summary = {"dreamlane": version(), "device": device_in_words(), **summarise(config, result)}
+    summary = {"dreamlane": version(), "machine": device_in_words(), **summarise(config, result)}
     write_video(config.out / "drive.mp4", result.frames)
     write_contact_sheet(config.out / "contact_sheet.png", result.frames)
     (config.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -68,7 +68,7 @@ def settings(tmp_path) -> MeterTraining:
         average_decay=0.9, log_every=20,
     )  # fmt: skip
     return MeterTraining(
-        cache_dir=str(tmp_path / "cache"), meter=SMALL, loop=loop, motion_batch=48, turn_rad=0.0,
+        cache_dir=str(tmp_path / "cache"), meter=SMALL, loop=loop, motion_batch=48,
         place_batch=4,
     )  # fmt: skip
 

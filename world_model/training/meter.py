@@ -48,7 +48,7 @@ class MeterTraining:
     rare_share: float = 0.4  # of each batch is drawn from the rare moments: see `rare_motion`
     place_batch: int = 16
     mirror_share: float = 0.3
-    turn_rad: float = 0.12  # pictures are turned by up to this, and the heading with them
+    turn_rad: float = 0.0  # pictures are turned by up to this, and the heading with them
     start_from: str = ""  # running state whose weights to begin with
     soft_share: float = 0.3  # of the pictures are shown at half their resolution: dreams are soft
     light: float = 0.1  # brightness and contrast vary by this much
