@@ -145,7 +145,7 @@ def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None
     graph = StepGraph(config, world, tokenizer, tokenizer).eval()
     _write(graph, given, INPUTS, OUTPUTS, folder / STEP)
     _write(
-        _Draw(graph),
+        _Draw(graph).eval(),
         given[0][:, 0].contiguous(),
         ("latent_BChw",),
         ("picture_BCHW",),
