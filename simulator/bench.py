@@ -95,7 +95,7 @@ def measured_backends(config: BenchConfig) -> list[str]:
     from world_model.checkpoint import load
     from world_model.engine import ready_backends
 
-    ready = ready_backends(load(model_folder(config.world_model)).hash)
+    ready = ready_backends(load(model_folder(config.world_model)))
     return [name for name in config.backends if name in ready]
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from world_model.engine.base import Engine
+
+if TYPE_CHECKING:
+    from world_model.checkpoint import Checkpoint  # brings torch along
 
 BACKENDS = ("auto", "eager", "onnx", "openvino")
 
@@ -33,13 +37,13 @@ def load_engine(
     loaded = load(checkpoint)
     if backend == "auto":
         on_cpu = device in (None, "cpu")
-        backend = ready_backends(loaded.hash, batch_size)[0] if on_cpu else "eager"
+        backend = ready_backends(loaded, batch_size)[0] if on_cpu else "eager"
     if backend in RUNTIMES:
         return RUNTIMES[backend](loaded, batch_size)
     return EagerEngine(loaded, batch_size, device, precision="auto")
 
 
-def ready_backends(checkpoint_hash: str, batch_size: int = 1) -> tuple[str, ...]:
+def ready_backends(checkpoint: Checkpoint, batch_size: int = 1) -> tuple[str, ...]:
     """What can step this checkpoint here, the fastest first.
 
     A GPU is PyTorch's. On a CPU OpenVINO and ONNX Runtime come first, where they are installed and
@@ -47,10 +51,14 @@ def ready_backends(checkpoint_hash: str, batch_size: int = 1) -> tuple[str, ...]
     """
     import torch
 
-    from world_model.engine.export import exported
+    from world_model.engine.export import ExportError, find_export
     from world_model.engine.exported import RUNTIMES, installed
 
-    if torch.cuda.is_available() or not exported(checkpoint_hash, batch_size):
+    if torch.cuda.is_available():
+        return ("eager",)
+    try:
+        find_export(checkpoint, batch_size)
+    except ExportError:
         return ("eager",)
     return (*(name for name, cls in RUNTIMES.items() if installed(cls.package)), "eager")
 

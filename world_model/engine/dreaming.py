@@ -16,7 +16,7 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
-from world_model.engine.step_graph import StepTensors
+from world_model.engine.step_graph import StepInputs, StepTensors
 from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, Var
 
 
@@ -64,21 +64,14 @@ class DreamEngine(ABC):
         self._ego_BE = torch.zeros(batch_size, 2, device=self.torch_device)
         height, width, _ = self.frame_shape
         self._blank_BCHW = torch.zeros(batch_size, 3, height, width, device=self.torch_device)
-        # the newest frame as drawn; None: the past was set from outside, or nobody looked
+        # the newest frame as drawn, for models that look at it; None: the past was set from outside
         self._picture_BCHW: Tensor | None = None
 
     # -- what a backend does ---------------------------------------------------------------------
 
     @abstractmethod
-    def run(
-        self,
-        past_BPChw: Tensor,
-        picture_BCHW: Tensor,
-        actions_BMA: Tensor,
-        ego_BE: Tensor,
-        noise_BL: Tensor,
-    ) -> StepTensors:
-        """One step: see `StepGraph.forward`."""
+    def run(self, given: StepInputs) -> StepTensors:
+        """One step."""
 
     @abstractmethod
     def draw(self, latent_BChw: Tensor) -> Tensor:
@@ -193,11 +186,10 @@ class DreamEngine(ABC):
             looked_at = self.world.reprojection is not None
             picture = self.draw(self._past_BPChw[:, 0]) if looked_at else self._blank_BCHW
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
-        out = self.run(self._past_BPChw, picture, actions, self._ego_BE, noise_L)
+        out = self.run(StepInputs(self._past_BPChw, picture, actions, self._ego_BE, noise_L))
         self._past_BPChw = torch.stack([out.latent_BChw, self._past_BPChw[:, 0], out.ahead_BChw], 1)
         self._advance(action, out.state_BS[:, :2] * self._fed_E)
-        drawn = self.decode or self.world.reprojection is not None
-        self._picture_BCHW = out.picture_BCHW if drawn else None
+        self._picture_BCHW = out.picture_BCHW
         event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()
         return StepOutput(
             out.frame_BHWC.cpu().numpy() if self.decode else None,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
-from world_model.engine.step_graph import StepGraph, StepTensors
+from world_model.engine.step_graph import StepGraph, StepInputs, StepTensors
 
 
 class EagerEngine(DreamEngine):
@@ -50,17 +50,10 @@ class EagerEngine(DreamEngine):
             return torch.cuda.get_device_name(self.torch_device)
         return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
 
-    def run(
-        self,
-        past_BPChw: Tensor,
-        picture_BCHW: Tensor,
-        actions_BMA: Tensor,
-        ego_BE: Tensor,
-        noise_BL: Tensor,
-    ) -> StepTensors:
+    def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
         self._graph.decode, self._graph.scales = self.decode, self.scales
-        out: StepTensors = self._graph(past_BPChw, picture_BCHW, actions_BMA, ego_BE, noise_BL)
+        out: StepTensors = self._graph(*given)
         return out
 
     def draw(self, latent_BChw: Tensor) -> Tensor:

@@ -13,19 +13,18 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from world_model.checkpoint import Checkpoint, CheckpointError
-from world_model.engine.step_graph import StepGraph, StepTensors
+from world_model.engine.step_graph import StepGraph, StepInputs, StepTensors
 from world_model.families.var import PAST_ACTIONS, PAST_MAPS
+from world_model.tokenizer.model import Tokenizer
 
 FORMAT, VERSION, OPSET = "dreamlane.export", 1, 20
 STEP, DRAW, MANIFEST = "step.onnx", "draw.onnx", "export.json"
 OUTPUTS = tuple(f"next_{name}" for name in StepTensors._fields)  # no name may come twice
-INPUTS = ("past_BPChw", "picture_BCHW", "actions_BMA", "ego_BE", "noise_BL")
 
 
 class ExportError(ValueError):
@@ -51,11 +50,6 @@ def exports_dir() -> Path:
 def folder_of(checkpoint_hash: str, batch_size: int, root: Path | None = None) -> Path:
     """The folder that the graphs of this checkpoint and batch size have."""
     return (root or exports_dir()) / f"{checkpoint_hash}-batch{batch_size}"
-
-
-def exported(checkpoint_hash: str, batch_size: int) -> bool:
-    """Whether graphs of this checkpoint and batch size were ever written."""
-    return (folder_of(checkpoint_hash, batch_size) / MANIFEST).is_file()
 
 
 def find_export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) -> Exported:
@@ -125,28 +119,25 @@ def export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) ->
 def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None:
     config, world, tokenizer = checkpoint.config, checkpoint.world, checkpoint.tokenizer
     assert world is not None
-    quantizer, shape = (
-        config.tokenizer.quantizer,
-        (config.tokenizer.frame_height, config.tokenizer.frame_width),
-    )
+    pictures, quantizer = config.tokenizer, config.tokenizer.quantizer
     latent_map = (quantizer.channels, *quantizer.scales[-1])
     generator = torch.Generator().manual_seed(0)
 
     def some(*size: int) -> Tensor:
         return torch.rand(batch_size, *size, generator=generator)
 
-    given = (
+    given = StepInputs(
         some(PAST_MAPS, *latent_map),
-        some(3, *shape),
+        some(3, pictures.frame_height, pictures.frame_width),
         some(PAST_ACTIONS, 2),
         some(2),
         some(quantizer.tokens),
     )
     graph = StepGraph(config, world, tokenizer, tokenizer).eval()
-    _write(graph, given, INPUTS, OUTPUTS, folder / STEP)
+    _write(graph, given, StepInputs._fields, OUTPUTS, folder / STEP)
     _write(
-        _Draw(graph).eval(),
-        given[0][:, 0].contiguous(),
+        _Draw(tokenizer).eval(),
+        (some(*latent_map),),
         ("latent_BChw",),
         ("picture_BCHW",),
         folder / DRAW,
@@ -154,16 +145,20 @@ def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None
 
 
 class _Draw(nn.Module):
-    def __init__(self, graph: StepGraph) -> None:
+    def __init__(self, codec: Tokenizer) -> None:
         super().__init__()
-        self.codec = graph.codec
+        self.codec = codec
 
     def forward(self, latent_BChw: Tensor) -> Tensor:
         return self.codec.draw(latent_BChw)
 
 
 def _write(
-    module: nn.Module, given: Any, inputs: tuple[str, ...], outputs: tuple[str, ...], path: Path
+    module: nn.Module,
+    given: tuple[Tensor, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    path: Path,
 ) -> None:
     try:
         import onnxscript  # noqa: F401  (torch's exporter is built on it)
@@ -174,7 +169,7 @@ def _write(
     with torch.no_grad():
         program = torch.onnx.export(
             module,
-            given if isinstance(given, tuple) else (given,),
+            tuple(given),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),

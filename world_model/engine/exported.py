@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from abc import abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
-from world_model.engine.export import INPUTS, ExportError, find_export
-from world_model.engine.step_graph import StepTensors
+from world_model.engine.export import ExportError, find_export
+from world_model.engine.step_graph import StepInputs, StepTensors
 from world_model.heads import MOTIONS
 
 
@@ -45,21 +47,13 @@ class ExportedEngine(DreamEngine):
         graphs = find_export(checkpoint, batch_size, root)
         self._step, self._draw = self._load(graphs.step), self._load(graphs.draw)
 
-    def run(
-        self,
-        past_BPChw: Tensor,
-        picture_BCHW: Tensor,
-        actions_BMA: Tensor,
-        ego_BE: Tensor,
-        noise_BL: Tensor,
-    ) -> StepTensors:
+    def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
         if self.scales != len(self.config.tokenizer.quantizer.scales):
             raise ValueError(
                 f"scales={self.scales}: an exported graph draws all; backend 'eager' can stop earlier"
             )
-        given = (past_BPChw, picture_BCHW, actions_BMA, ego_BE, noise_BL)
-        named = {n: np.ascontiguousarray(t.numpy()) for n, t in zip(INPUTS, given, strict=True)}
+        named = {n: np.ascontiguousarray(t.numpy()) for n, t in given._asdict().items()}
         return StepTensors(*map(torch.from_numpy, self._infer(self._step, named)))
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
@@ -67,11 +61,13 @@ class ExportedEngine(DreamEngine):
         named = {"latent_BChw": np.ascontiguousarray(latent_BChw.numpy())}
         return torch.from_numpy(self._infer(self._draw, named)[0])
 
+    @abstractmethod
     def _load(self, path: Path) -> Any:
-        raise NotImplementedError
+        """A graph ready to run, as `_infer` takes it."""
 
+    @abstractmethod
     def _infer(self, graph: Any, named: dict[str, np.ndarray]) -> list[np.ndarray]:
-        raise NotImplementedError
+        """All outputs of a graph, in memory of their own."""
 
 
 class OnnxEngine(ExportedEngine):
@@ -112,39 +108,35 @@ class OpenVinoEngine(ExportedEngine):
     @property
     def device(self) -> str:
         """The device in words."""
-        return f"CPU, {self.threads} threads, {self._precision()}"
+        return f"CPU, {self.threads} threads, {self._precision}"
 
-    def run(
-        self,
-        past_BPChw: Tensor,
-        picture_BCHW: Tensor,
-        actions_BMA: Tensor,
-        ego_BE: Tensor,
-        noise_BL: Tensor,
-    ) -> StepTensors:
+    def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        out = super().run(past_BPChw, picture_BCHW, actions_BMA, ego_BE, noise_BL)
+        out = super().run(given)
         # fed back step after step: bfloat16 has no room for what a tenth of a second adds to a speed
-        out.state_BS[:, :MOTIONS], _ = self.world.reader.kinematics(actions_BMA, ego_BE)
+        out.state_BS[:, :MOTIONS], _ = self.world.reader.kinematics(given.actions_BMA, given.ego_BE)
         return out
 
-    def _precision(self) -> str:
+    @cached_property
+    def _core(self) -> Any:
         import openvino
 
-        able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return openvino.Core()
+
+    @cached_property
+    def _precision(self) -> str:
+        able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return "bfloat16" if "BF16" in able else "float32"
 
     def _load(self, path: Path) -> Any:
-        import openvino
-
         settings = {
-            "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[self._precision()],
+            "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[self._precision],
             "INFERENCE_NUM_THREADS": self.threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": str(path.parent / "openvino"),  # compiling takes seconds, the first time
         }
-        compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+        compiled = self._core.compile_model(str(path), "CPU", settings)
         return compiled.create_infer_request(), {i.get_any_name() for i in compiled.inputs}
 
     def _infer(self, graph: Any, named: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -20,6 +20,16 @@ from world_model.tokenizer.autoencoder import to_pixels
 from world_model.tokenizer.model import Tokenizer
 
 
+class StepInputs(NamedTuple):
+    """What a step depends on, in the order in which `StepGraph` takes it."""
+
+    past_BPChw: Tensor
+    picture_BCHW: Tensor  # the newest frame as drawn
+    actions_BMA: Tensor
+    ego_BE: Tensor
+    noise_BL: Tensor
+
+
 class StepTensors(NamedTuple):
     """What a step yields."""
 
@@ -55,9 +65,8 @@ class StepGraph(nn.Module):
         self.quantizer = quantizer_of.quantizer
         self.register_buffer("drift_mean", torch.tensor(config.drift_mean))
         self.register_buffer("drift_std", torch.tensor(config.drift_std))
-        self.scales = len(
-            self.quantizer.config.scales
-        )  # so many are drawn; the tokens of others are -1
+        # so many are drawn; the tokens of others are -1
+        self.scales = len(self.quantizer.config.scales)
         self.decode = True  # False leaves the picture out, where the next step can do without
 
     def forward(
@@ -68,7 +77,7 @@ class StepGraph(nn.Module):
         ego_BE: Tensor,
         noise_BL: Tensor,
     ) -> StepTensors:
-        """See the module's text; `picture_BCHW` is the newest frame as `codec` draws it."""
+        """One step; see `StepInputs`."""
         sampling = self.config.sampling
         calm_B11 = torch.ones_like(ego_BE[:, :1, None])
         if STATE_HEADS[0] in self.config.known_heads:
