@@ -1,4 +1,4 @@
-"""`dreamlane train tokenizer|world|meter`: configs from Hydra, several processes, continue after any stop."""
+"""`dreamlane train tokenizer|codes|world|meter`: configs from Hydra, continue after any stop."""
 
 from __future__ import annotations
 
@@ -67,6 +67,18 @@ def meter(
     _refresh_cache(settings.cache_dir)
     if not _spread(processes):
         train_meter(settings)
+
+
+@app.command()
+def codes(overrides: Overrides = None, config: Config = "train_codes") -> None:
+    """Give a tokenizer other token maps; its encoder and decoder stay. Takes minutes."""
+    from simulator.config import compose
+    from world_model.training.codes import CodesTraining, train_codes
+
+    settings = compose(CodesTraining, config, overrides or [])
+    _refresh_cache(settings.cache_dir)
+    for name, value in train_codes(settings).items():
+        typer.echo(f"{name} {value:.2f}")
 
 
 def _refresh_cache(cache_dir: str) -> None:

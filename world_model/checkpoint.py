@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from world_model.families import World, WorldConfig, make_world
 from world_model.families.reprojection import CameraConfig
-from world_model.families.var import Var, VarConfig
 from world_model.sampling import SamplingConfig
 from world_model.tokenizer.autoencoder import AutoencoderConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
@@ -45,7 +45,7 @@ class ModelConfig:
     name: str = "unnamed"
     family: str = "var"
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    world: VarConfig = field(default_factory=VarConfig)
+    world: WorldConfig = field(default_factory=WorldConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     known_heads: tuple[str, ...] = ()
     dt_s: float = 0.1
@@ -61,7 +61,7 @@ class Checkpoint:
 
     config: ModelConfig
     tokenizer: Tokenizer
-    world: Var | None
+    world: World | None
     hash: str
 
 
@@ -74,7 +74,7 @@ def digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def save(folder: Path, config: ModelConfig, tokenizer: Tokenizer, world: Var | None) -> str:
+def save(folder: Path, config: ModelConfig, tokenizer: Tokenizer, world: World | None) -> str:
     """Write weights and config; returns the weights' hash. An existing README.md stays."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"tokenizer.{k}": v for k, v in tokenizer.state_dict().items()}
@@ -128,10 +128,8 @@ def load(folder: Path | str) -> Checkpoint:
         raise CheckpointError(f"{weights_path} is no valid safetensors file: {error}") from error
     try:
         config = _build(ModelConfig, {k: v for k, v in stated.items() if k not in ENVELOPE})
-        if config.family != "var":
-            raise ValueError(f"family {config.family!r} is unknown; known: var")
-        tokenizer = Tokenizer(config.tokenizer)
-        world = Var(config.world, config.tokenizer.quantizer) if has_world else None
+        tokenizer, quantizer = Tokenizer(config.tokenizer), config.tokenizer.quantizer
+        world = make_world(config.family, config.world, quantizer) if has_world else None
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{root / CONFIG}: {error}") from error
     _fill(tokenizer, tensors, "tokenizer.", weights_path)
@@ -187,7 +185,7 @@ def _names(cls: type) -> list[str]:
 
 _NESTED: dict[str, type] = {
     "tokenizer": TokenizerConfig,
-    "world": VarConfig,
+    "world": WorldConfig,
     "sampling": SamplingConfig,
     "autoencoder": AutoencoderConfig,
     "quantizer": QuantizerConfig,

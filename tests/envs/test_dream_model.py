@@ -17,7 +17,8 @@ import simulator  # noqa: F401  (registers the environments)
 from simulator.recording.contexts import record_contexts
 from world_model import checkpoint
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
-from world_model.families.var import Var, VarConfig
+from world_model.families.var import Var
+from world_model.families.world import WorldConfig
 from world_model.tokenizer.model import Tokenizer
 
 STRAIGHT = np.zeros(2, np.float32)
@@ -39,7 +40,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("dream")
     torch.manual_seed(0)
     config = checkpoint.ModelConfig(
-        name="untrained", world=VarConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS)
+        name="untrained", world=WorldConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS)
     )
     world = Var(config.world, config.tokenizer.quantizer)
     checkpoint.save(folder / "untrained", config, Tokenizer(config.tokenizer), world)

@@ -16,7 +16,8 @@ from simulator.evaluation.subject import Subject
 from simulator.evaluation.vehicle import motion, wheel_angles
 from world_model import checkpoint
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
-from world_model.families.var import Var, VarConfig
+from world_model.families.var import Var
+from world_model.families.world import WorldConfig
 from world_model.meter import LoadedMeter, Meter, MeterConfig
 from world_model.tokenizer.model import Tokenizer
 from world_model.training.data import Drives
@@ -180,7 +181,7 @@ CONFIG = EvalConfig(
 
 def subject(kind: str, config: EvalConfig = CONFIG) -> PaintedSubject:
     """A painted model of the given kind, ready to be judged."""
-    settings = checkpoint.ModelConfig(name=kind, world=VarConfig(32, 1, 2))
+    settings = checkpoint.ModelConfig(name=kind, world=WorldConfig(32, 1, 2))
     world = Var(settings.world, settings.tokenizer.quantizer)
     untrained = checkpoint.Checkpoint(settings, Tokenizer(settings.tokenizer).eval(), world, "0")
     recorded = drives()

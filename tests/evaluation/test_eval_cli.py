@@ -14,7 +14,8 @@ from simulator.ego import EgoState
 from simulator.recording.episode import EpisodeWriter
 from world_model import checkpoint
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
-from world_model.families.var import Var, VarConfig
+from world_model.families.var import Var
+from world_model.families.world import WorldConfig
 from world_model.meter import Meter, MeterConfig, save_meter
 from world_model.tokenizer.model import Tokenizer
 
@@ -53,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         record(root / "contexts" / "calm_cruise" / str(k), "val", 8, weather)
     torch.manual_seed(0)
     config = checkpoint.ModelConfig(
-        name="untrained", world=VarConfig(32, 1, 2), known_heads=(*STATE_HEADS, *EVENT_HEADS)
+        name="untrained", world=WorldConfig(32, 1, 2), known_heads=(*STATE_HEADS, *EVENT_HEADS)
     )
     tokenizer = Tokenizer(config.tokenizer)
     world = Var(config.world, config.tokenizer.quantizer)

@@ -14,7 +14,7 @@ import torch
 
 from world_model.checkpoint import load, save
 from world_model.engine import load_engine
-from world_model.families.var import VarConfig
+from world_model.families.world import WorldConfig
 from world_model.sampling import SamplingConfig
 from world_model.training.data import load_drives
 from world_model.training.loop import LoopConfig
@@ -24,7 +24,7 @@ from world_model.training.world_batches import WorldTraining
 from world_model.training.world_run import describe, teacher_forced
 
 TOKENIZER_STEPS, WORLD_STEPS = 60, 110
-WORLD = VarConfig(width=64, depth=1, heads=2)
+WORLD = WorldConfig(width=64, depth=1, heads=2)
 CHANCE = math.log(3)  # nats a bar costs whose next column has three equally likely values
 
 

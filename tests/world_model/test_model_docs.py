@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from world_model.families.var import Var, VarConfig
+from world_model.families.var import Var
+from world_model.families.world import WorldConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "world-model.md").read_text("utf-8")
@@ -26,7 +27,7 @@ def stated(row: str) -> float:
 
 def test_the_parameters_are_counted_right():
     tokenizer = Tokenizer(TokenizerConfig())
-    world = Var(VarConfig(), tokenizer.config.quantizer)
+    world = Var(WorldConfig(), tokenizer.config.quantizer)
     assert stated("encoder") == millions(tokenizer.encoder)
     assert stated("decoder") == millions(tokenizer.decoder)
     assert stated("quantizer") == millions(tokenizer.quantizer)
@@ -34,7 +35,7 @@ def test_the_parameters_are_counted_right():
     assert stated("transformer") == pytest.approx(millions(world) - millions(world.reader), 1e-3)
     assert f"= {sum(world.positions)} of them" in PAGE
     assert f"{tokenizer.config.quantizer.tokens} in all" in PAGE
-    small = Var(VarConfig(width=192, heads=6), tokenizer.config.quantizer)
+    small = Var(WorldConfig(width=192, heads=6), tokenizer.config.quantizer)
     assert f"{millions(small)} M parameters and a step" in re.sub(r"\s+", " ", PAGE)
 
 

@@ -7,8 +7,9 @@ import tiny
 import torch
 
 from world_model.checkpoint import Checkpoint
-from world_model.families.var import PAST_ACTIONS, PAST_MAPS, Var, VarConfig, cells
-from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
+from world_model.families.var import Var, cells
+from world_model.families.world import PAST_ACTIONS, PAST_MAPS, WorldConfig
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 BATCH = 3
 
@@ -34,11 +35,12 @@ def tokens() -> list[torch.Tensor]:
     ]
 
 
-def before(checkpoint: Checkpoint, tokens: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """The sum of all coarser scales, for each scale."""
+def given(checkpoint: Checkpoint, tokens: list[torch.Tensor]) -> Quantized:
+    """The frame with these tokens."""
     quantizer = checkpoint.tokenizer.quantizer
     zero = torch.zeros_like(quantizer.decode(tokens))
-    return tuple(quantizer.decode(tokens[:k]) if k else zero for k in range(len(tokens)))
+    before = tuple(quantizer.decode(tokens[:k]) if k else zero for k in range(len(tokens)))
+    return Quantized(quantizer.decode(tokens), before, tuple(tokens), tuple(tokens))
 
 
 def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]:
@@ -46,7 +48,7 @@ def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]
     condition = world.conditioning(inputs["actions"], inputs["ego"])
     ahead = foreseen(checkpoint, inputs, world)
     quantizer = checkpoint.tokenizer.quantizer
-    return world(quantizer, before(checkpoint, tokens), inputs["past"], ahead, condition)
+    return world(quantizer, given(checkpoint, tokens), inputs["past"], ahead, condition)
 
 
 def foreseen(checkpoint, inputs, world) -> torch.Tensor:
@@ -142,7 +144,7 @@ def test_a_few_steps_teach_it_to_heed_the_action(checkpoint, inputs, tokens):
 def test_one_position_speaks_for_the_cell_it_reads():
     quantizer = QuantizerConfig(heights=(2, 4), vocabulary=8, channels=8)
     torch.manual_seed(0)
-    world = Var(VarConfig(16, 1, 1), quantizer).requires_grad_(False)
+    world = Var(WorldConfig(16, 1, 1), quantizer).requires_grad_(False)
     torch.nn.init.normal_(world.logits_fine.weight)
     book = MultiScaleQuantizer(quantizer)
     x, still = torch.zeros(1, 2 * 4, 16), torch.zeros(1, PAST_MAPS, 8, 4, 8)
@@ -169,7 +171,7 @@ def test_one_position_speaks_for_the_cell_it_reads():
 )
 def test_sizes_that_do_not_fit_are_refused(config, quantizer, message):
     with pytest.raises(ValueError, match=message):
-        Var(VarConfig(**config), QuantizerConfig(**quantizer))
+        Var(WorldConfig(**config), QuantizerConfig(**quantizer))
 
 
 def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint, inputs):
@@ -179,10 +181,10 @@ def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint,
     still = quantizer.encode(inputs["past"][:, 0])
     past = torch.stack([still.latent_BChw] * PAST_MAPS, 1)
     condition = world.conditioning(inputs["actions"], inputs["ego"])
-    silent = world(quantizer, still.before, past, past[:, 0], condition)
+    silent = world(quantizer, still, past, past[:, 0], condition)
     for near in world.near:
         near.read.bias.view(near.cells, -1)[:, -1] = 3000.0
-    logits = world(quantizer, still.before, past, past[:, 0], condition)
+    logits = world(quantizer, still, past, past[:, 0], condition)
     for k, (token, said, before) in enumerate(zip(still.tokens, logits, silent, strict=True)):
         rest = quantizer.down(past[:, 0] - still.before[k], k).permute(0, 2, 3, 1).flatten(0, 2)
         assert torch.equal(said.argmax(-1).flatten(), quantizer.nearest(rest, k))

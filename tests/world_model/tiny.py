@@ -7,6 +7,7 @@ labels wrongly can't learn the drives.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from world_model.checkpoint import Checkpoint, ModelConfig
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.families import WorldConfig, make_world
 from world_model.families.reprojection import CameraConfig
-from world_model.families.var import Var, VarConfig
 from world_model.tokenizer.autoencoder import AutoencoderConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.tokenizer.quantizer import QuantizerConfig
@@ -26,27 +27,33 @@ COLUMNS = 4  # the bar stands in one of these, each as wide as a cell of the lat
 YAW_RATE_RADPS = 0.3  # at full lock: the label that comes with the frame after the action
 
 QUANTIZER = QuantizerConfig(heights=(1, 2, 2), vocabulary=16, channels=8, decay=0.9)
+FLAT = QuantizerConfig(heights=(2, 2), vocabulary=16, channels=8, repair=False, decay=0.9)
 TOKENIZER = TokenizerConfig(
     AutoencoderConfig((8, 8, 16), (1, 1, 1), (8, 8, 16), (1, 1, 1), latent_channels=8),
     QUANTIZER,
     frame_height=HEIGHT,
     frame_width=WIDTH,
 )
-WORLD = VarConfig(width=32, depth=2, heads=2)
-SEEING = VarConfig(width=32, depth=2, heads=2, camera=CameraConfig())
+FLAT_TOKENIZER = replace(TOKENIZER, quantizer=FLAT)
+"""For the families that draw cell by cell."""
+WORLD = WorldConfig(width=32, depth=2, heads=2)
+SEEING = WorldConfig(width=32, depth=2, heads=2, camera=CameraConfig())
 """As `WORLD`, where the camera is known."""
 
 
-def random_checkpoint(seed: int = 0, size: VarConfig = WORLD, **config: object) -> Checkpoint:
+def random_checkpoint(
+    seed: int = 0, size: WorldConfig = WORLD, family: str = "var", **config: object
+) -> Checkpoint:
     """An untrained model whose parts all have a say: weights that start at zero are drawn too."""
     torch.manual_seed(seed)
-    tokenizer, world = Tokenizer(TOKENIZER), Var(size, QUANTIZER)
+    codec = FLAT_TOKENIZER if family in ("raster", "nar") else TOKENIZER
+    tokenizer, world = Tokenizer(codec), make_world(family, size, codec.quantizer)
     for module in (tokenizer, world):
         for value in module.parameters():
             if value.ndim >= 2 or not value.any():
                 torch.nn.init.normal_(value, std=0.15)
         module.eval().requires_grad_(False)
-    described = ModelConfig(name="tiny", tokenizer=TOKENIZER, world=size, **config)  # type: ignore
+    described = ModelConfig("tiny", family, codec, size, **config)  # type: ignore
     return Checkpoint(described, tokenizer, world, f"random-{seed}")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
 from world_model.engine.step_graph import StepInputs, StepTensors
-from world_model.families.var import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, Var
+from world_model.families.world import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, World
 
 
 class DreamEngine(ABC):
@@ -41,11 +41,11 @@ class DreamEngine(ABC):
         self.config = checkpoint.config
         self.torch_device = device
         self.tokenizer = checkpoint.tokenizer.to(device)
-        self.world: Var = checkpoint.world.to(device)
+        self.world: World = checkpoint.world.to(device)
         self.batch_size = batch_size
         tokenizer = self.config.tokenizer
         self.frame_shape = (tokenizer.frame_height, tokenizer.frame_width, 3)
-        self.tokens = tokenizer.quantizer.tokens
+        self.noise = self.world.noise  # random numbers that a frame takes
         self.latent_shape = (tokenizer.quantizer.channels, *tokenizer.quantizer.scales[-1])
         self.dt_s = self.config.dt_s
         self.context_frames = PAST_ACTIONS + 1  # so many actions before the newest frame
@@ -177,7 +177,7 @@ class DreamEngine(ABC):
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
         """See `engine.base.Engine.step`."""
         action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
-        noise = self._shaped("noise", noise_BL, self.tokens)
+        noise = self._shaped("noise", noise_BL, self.noise)
         noise_L = self._tensor(
             within("noise, which lies in [0, 1),", noise, 0.0, np.nextafter(1, 0, dtype=np.float32))
         )
@@ -204,7 +204,7 @@ class DreamEngine(ABC):
 
     def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """See `engine.base.Engine.draw_noise`."""
-        return np.stack([g.random(self.tokens, np.float32) for g in generators])
+        return np.stack([g.random(self.noise, np.float32) for g in generators])
 
     @property
     def state(self) -> dict[str, Array]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.step_graph import StepGraph, StepInputs, StepTensors
-from world_model.families.var import PAST_ACTIONS, PAST_MAPS
+from world_model.families.world import PAST_ACTIONS, PAST_MAPS
 from world_model.tokenizer.model import Tokenizer
 
 FORMAT, VERSION, OPSET = "dreamlane.export", 1, 20
@@ -131,7 +131,7 @@ def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None
         some(3, pictures.frame_height, pictures.frame_width),
         some(PAST_ACTIONS, 2),
         some(2),
-        some(quantizer.tokens),
+        some(world.noise),
     )
     graph = StepGraph(config, world, tokenizer, tokenizer).eval()
     _write(graph, given, StepInputs._fields, OUTPUTS, folder / STEP)

@@ -7,6 +7,7 @@ last), H W picture.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 
 from world_model.checkpoint import ModelConfig
 from world_model.engine.base import STATE_HEADS
-from world_model.families.var import Var
-from world_model.sampling import sample
+from world_model.families.world import World
+from world_model.sampling import SamplingConfig, sample
 from world_model.tokenizer.autoencoder import to_pixels
 from world_model.tokenizer.model import Tokenizer
 
@@ -58,7 +59,7 @@ class StepGraph(nn.Module):
     drift_std: Tensor
 
     def __init__(
-        self, config: ModelConfig, world: Var, codec: Tokenizer, quantizer_of: Tokenizer
+        self, config: ModelConfig, world: World, codec: Tokenizer, quantizer_of: Tokenizer
     ) -> None:
         super().__init__()
         self.config, self.world, self.codec = config, world, codec
@@ -78,27 +79,15 @@ class StepGraph(nn.Module):
         noise_BL: Tensor,
     ) -> StepTensors:
         """One step; see `StepInputs`."""
-        sampling = self.config.sampling
-        calm_B11 = torch.ones_like(ego_BE[:, :1, None])
-        if STATE_HEADS[0] in self.config.known_heads:
-            calm_B11 = sampling.calm(ego_BE[:, 0]).view(-1, 1, 1)
-        entropies: list[Tensor] = []
-
-        def choose(k: int, logits_BLV: Tensor) -> Tensor:
-            start = sum(e.shape[1] for e in entropies)
-            part = noise_BL[:, start : start + logits_BLV.shape[1]]
-            temperature = sampling.temperature(k) * calm_B11
-            tokens, entropy = sample(logits_BLV, part, temperature, sampling.min_p)
-            entropies.append(entropy)
-            return tokens
-
+        known = STATE_HEADS[0] in self.config.known_heads
+        chance = GivenNoise(self.config.sampling, noise_BL, ego_BE[:, 0] if known else None)
         condition = self.world.conditioning(actions_BMA, ego_BE)
         ahead = self.world.foresee(self.codec, past_BPChw, actions_BMA, ego_BE, picture_BCHW)
         latent, tokens = self.world.generate(
-            self.quantizer, past_BPChw, ahead, condition, choose, self.scales
+            self.quantizer, past_BPChw, ahead, condition, chance, self.scales
         )
         drawn = sum(part.shape[1] for part in tokens)
-        left_out = tokens[0].new_full((len(latent), noise_BL.shape[1] - drawn), -1)
+        left_out = tokens[0].new_full((len(latent), self.quantizer.config.tokens - drawn), -1)
         state, _, event = self.world.reader(
             latent, past_BPChw[:, 0], condition, actions_BMA, ego_BE
         )
@@ -113,7 +102,7 @@ class StepGraph(nn.Module):
             torch.cat([*tokens, left_out], 1) if left_out.shape[1] else torch.cat(tokens, 1),
             state,
             event.sigmoid(),
-            torch.cat(entropies, 1).mean(1),
+            chance.surprise(),
             self.drift(latent),
         )
 
@@ -123,6 +112,47 @@ class StepGraph(nn.Module):
             return torch.zeros_like(latent_BChw[:, 0, 0, 0])
         z = (drift_statistics(latent_BChw) - self.drift_mean) / self.drift_std
         return (z.square().mean(1).sqrt() - self.config.drift_threshold).clamp_min(0)
+
+
+class GivenNoise:
+    """The `families.world.Chance` of an engine: all of it comes from uniform numbers, in their order.
+
+    Args:
+        sampling: how tokens are drawn.
+        noise_BL: in [0, 1).
+        speed_mps_B: before the step; None where it isn't known.
+    """
+
+    def __init__(
+        self, sampling: SamplingConfig, noise_BL: Tensor, speed_mps_B: Tensor | None
+    ) -> None:
+        self.sampling, self.noise_BL = sampling, noise_BL
+        calm_B = noise_BL[:, 0] * 0 + 1 if speed_mps_B is None else sampling.calm(speed_mps_B)
+        self.calm_B = calm_B
+        self.entropies: list[Tensor] = []
+
+    def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
+        """See `Chance`."""
+        start = sum(e.shape[1] for e in self.entropies)
+        part = self.noise_BL[:, start : start + logits_BLV.shape[1]]
+        temperature = self.sampling.temperature(k) * self.calm_B.view(-1, 1, 1)
+        tokens, entropy = sample(logits_BLV, part, temperature, self.sampling.min_p)
+        self.entropies.append(entropy)
+        return tokens
+
+    def normal(self, count: int) -> Tensor:
+        """See `Chance`; Box and Muller's way, since runtimes lack the inverse of the distribution."""
+        size, angle = self.noise_BL[:, :count].chunk(2, 1)
+        radius = (
+            (-2 * torch.log1p(-size)).sqrt() * self.sampling.temperature(0) * self.calm_B[:, None]
+        )
+        return torch.cat([radius * (math.tau * angle).cos(), radius * (math.tau * angle).sin()], 1)
+
+    def surprise(self) -> Tensor:
+        """Mean entropy of what was drawn (B,), in nats; NaN where nothing says how likely it was."""
+        if not self.entropies:
+            return self.calm_B * torch.nan
+        return torch.cat(self.entropies, 1).mean(1)
 
 
 def drift_statistics(latent_BChw: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class PastPyramid(nn.Module):
         grids: rows and columns of positions of each scale.
 
     Raises:
-        ValueError: a grid that doesn't divide half the latent map.
+        ValueError: a grid that is neither the latent map's own nor divides half of it.
     """
 
     def __init__(
@@ -39,15 +39,21 @@ class PastPyramid(nn.Module):
     ) -> None:
         super().__init__()
         half = (full_size[0] // 2, full_size[1] // 2)
-        if any(half[0] % rows or rows * half[1] != columns * half[0] for rows, columns in grids):
+        smaller = [grid for grid in grids if grid != full_size]
+        if any(half[0] % rows or rows * half[1] != columns * half[0] for rows, columns in smaller):
             raise ValueError(
-                f"grids {grids}; accepted: those that divide half the map, {half}, with its aspect"
+                f"grids {grids}; accepted: {full_size}, and those that divide half of it, with its aspect"
             )
         self.stem = nn.Conv2d(channels, STEM, 3, padding=1)
         self.trunk = nn.Conv2d(STEM, TRUNK, 4, stride=2, padding=1)
         self.film = nn.Linear(width, 2 * (STEM + TRUNK))
         steps = [half[0] // rows for rows, _ in grids]  # across as well: all grids have one aspect
-        self.reads = nn.ModuleList(nn.Conv2d(TRUNK, width, step, stride=step) for step in steps)
+        self.reads = nn.ModuleList(
+            # the trunk has half the map's size: at full size one place of it speaks for 2x2 positions
+            nn.Conv2d(TRUNK, width, step, stride=step) if step else nn.Conv2d(TRUNK, 4 * width, 1)
+            for step in steps
+        )
+        self.full = [grid == full_size for grid in grids]
         for layer in (self.film, *self.reads):  # at first the past says nothing this way
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -58,7 +64,10 @@ class PastPyramid(nn.Module):
         scale1, shift1, scale2, shift2 = film.split([STEM, STEM, TRUNK, TRUNK], 1)
         x = F.silu(torch.addcmul(shift1, self.stem(seen_BChw), 1 + scale1))
         x = F.silu(torch.addcmul(shift2, self.trunk(x), 1 + scale2))
-        return [_read(layer, x) for layer in self.reads]
+        return [
+            F.pixel_shuffle(layer(x), 2).flatten(2).transpose(1, 2) if full else _read(layer, x)
+            for layer, full in zip(self.reads, self.full, strict=True)
+        ]
 
 
 def _read(layer: nn.Module, x_BCgk: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class QuantizerConfig:
     aspect: int = 2  # width / height of every map
     vocabulary: int = 1024
     channels: int = 24
+    repair: bool = True  # a small convolution a scale repairs what up-sampling blurs
     decay: float = 0.98
     commitment: float = 0.25
 
@@ -86,8 +87,9 @@ class MultiScaleQuantizer(nn.Module):
         self.register_buffer("count_KV", torch.ones(k, v))
         self.register_buffer("sum_KVC", torch.randn(k, v, c))
         self.register_buffer("ready", torch.zeros(1))
-        # one small convolution a scale repairs what up-sampling blurs (VAR section 3.2)
-        self.repair = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in config.scales)
+        # VAR section 3.2
+        convs = [nn.Conv2d(c, c, 3, padding=1) for _ in config.scales if config.repair]
+        self.repair = nn.ModuleList(convs)
         for conv in self.repair:
             nn.init.zeros_(conv.weight)  # type: ignore[arg-type]
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
@@ -139,8 +141,7 @@ class MultiScaleQuantizer(nn.Module):
         x = codes_BChw
         if tuple(x.shape[-2:]) != self.full_size:
             x = F.interpolate(x, self.full_size, mode="bilinear", align_corners=False)
-        repaired: Tensor = x + 0.5 * self.repair[k](x)
-        return repaired
+        return x + 0.5 * self.repair[k](x) if self.config.repair else x
 
     @torch.no_grad()
     def encode(

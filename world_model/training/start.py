@@ -17,8 +17,17 @@ from world_model.tokenizer.model import Tokenizer
 from world_model.training.loop import Trainer
 
 
-def start_from(trainer: Trainer, source: Path) -> None:
-    """Begin with another run's averaged weights, or with those of a checkpoint folder."""
+def start_from(trainer: Trainer, source: Path, parts: tuple[str, ...] = ()) -> None:
+    """Begin with another run's averaged weights, or with those of a checkpoint folder.
+
+    Args:
+        trainer: of the model.
+        source: the run's state file, or the folder.
+        parts: take these parts' weights alone; all, if none is named.
+
+    Raises:
+        CheckpointError: no weights there that this model has.
+    """
     if source.is_dir():
         checkpoint = load(source)
         given = checkpoint.tokenizer if isinstance(trainer.model, Tokenizer) else checkpoint.world
@@ -34,6 +43,10 @@ def start_from(trainer: Trainer, source: Path) -> None:
             for k, v in load_file(source).items()
             if k.startswith("average.")
         }
+    if parts:
+        tensors = {k: v for k, v in tensors.items() if k.split(".")[0] in parts}
+        if lacking := set(parts) - {k.split(".")[0] for k in tensors}:
+            raise CheckpointError(f"{source} has no weights of {sorted(lacking)}")
     wanted = trainer.model.state_dict()
     if unknown := set(tensors) - set(wanted):
         raise CheckpointError(f"{source} has weights this model lacks: {sorted(unknown)[:3]}")

@@ -20,7 +20,7 @@ from world_model.tokenizer.quantizer import MultiScaleQuantizer
 
 
 class Steered:
-    """Chooses tokens for `Var.generate`, scale after scale.
+    """Chooses tokens for `World.dream`, map after map.
 
     Args:
         quantizer: whose tokens.
@@ -47,6 +47,11 @@ class Steered:
         self.rest_BChw, self.generator = true_BChw, generator
         self.free_B = torch.arange(len(true_BChw)) >= round(steered_share * len(true_BChw))
         self.calm_B11 = sampling.calm(speed_mps_B).view(-1, 1, 1)
+
+    def normal(self, count: int) -> Tensor:
+        """See `families.world.Chance`."""
+        size = (len(self.rest_BChw), count)
+        return self.sampling.temperature(0) * torch.randn(size, generator=self.generator)
 
     def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
         """Tokens of scale k (B, L); the scales have to come in their order."""

@@ -5,7 +5,7 @@
 What keeps long rollouts alive: corrupted context and dreamed context (`world_batches`), self-correction
 inside a frame (`WorldTask.loss`).
 
-Shapes as in `world_model.families.var`.
+Shapes as in `world_model.families.world`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,15 @@ class WorldTask(WorldBatches):
         frame = self.quantizer.encode(batch.next_BChw, config.self_flip, generator)
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(batch.actions_BMA, batch.ego_BE)
-            logits = self.model(
-                self.quantizer, frame.before, batch.past_BPChw, batch.ahead_BChw, condition
+            parts = self.model.losses(
+                self.quantizer,
+                frame,
+                batch.next_BChw,
+                batch.past_BPChw,
+                batch.ahead_BChw,
+                condition,
+                batch.thing_BL,
+                generator,
             )
             # the heads learn from the conditioning but may not bend it: it belongs to the picture
             state, log_scale, event = self.model.reader(
@@ -51,15 +58,14 @@ class WorldTask(WorldBatches):
                 batch.actions_BMA,
                 batch.true_ego_BE,
             )
-        scales = token_losses(logits, frame.targets, batch.thing_BL, self.quantizer.config.scales)
         state_loss, event_loss = head_losses(
             state.float(), log_scale.float(), event.float(), batch.state_BS, batch.event_BE
         )
         # averaged per scale first: otherwise the finest scale drowns the others
-        total = torch.stack(scales).mean()
+        total = torch.stack(parts).mean()
         total = total + config.state_weight * state_loss + config.event_weight * event_loss
         total = total + config.motion_weight * self.motion_loss(generator)
-        log = {f"nll_{k + 1}": value.item() for k, value in enumerate(scales)}
+        log = {f"nll_{k + 1}": value.item() for k, value in enumerate(parts)}
         if self.model.reprojection is not None:
             view_loss = self.view_loss(self.model.reprojection, generator)
             total, log = total + view_loss, log | {"view": view_loss.item()}
@@ -91,24 +97,3 @@ class WorldTask(WorldBatches):
         weight = 1 + self.config.view_vehicle_weight * vehicle.float().unsqueeze(1)
         weight = F.interpolate(weight, after.shape[-2:], mode="nearest")
         return ((drawn - after).abs() * weight).mean()
-
-
-def token_losses(
-    logits: list[Tensor],
-    targets: tuple[Tensor, ...],
-    weight_BL: Tensor | None,
-    scales: tuple[tuple[int, int], ...],
-) -> list[Tensor]:
-    """Mean cross-entropy of each scale in nats, weighted by what a token shows."""
-    losses = []
-    for (h, w), logit_BLV, target_BL in zip(scales, logits, targets, strict=True):
-        nll = F.cross_entropy(
-            logit_BLV.float().flatten(0, 1), target_BL.flatten(), reduction="none"
-        )
-        if weight_BL is None:
-            losses.append(nll.mean())
-            continue
-        full = weight_BL.view(-1, 1, *scales[-1])
-        part = F.avg_pool2d(full, (scales[-1][0] // h, scales[-1][1] // w)).flatten()
-        losses.append((nll * part).sum() / part.sum())
-    return losses

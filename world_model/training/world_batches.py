@@ -1,6 +1,6 @@
 """What a world model is trained on: windows of encoded drives, and dreams that go on from step to step.
 
-Shapes as in `world_model.families.var`; R dreams.
+Shapes as in `world_model.families.world`; R dreams.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
-from world_model.families.var import PAST_ACTIONS, Var, VarConfig
+from world_model.families import World, WorldConfig, make_world
+from world_model.families.world import PAST_ACTIONS
 from world_model.heads import MOTIONS
 from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
@@ -32,7 +33,8 @@ class WorldTraining:
     name: str = "town"
     cache_dir: str = "data/cache/town"
     tokenizer: str = "runs/tokenizer/checkpoint"
-    world: VarConfig = field(default_factory=VarConfig)
+    family: str = "var"
+    world: WorldConfig = field(default_factory=WorldConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(run_dir="runs/world", learning_rate=1.5e-3)
@@ -66,7 +68,8 @@ class WorldTraining:
     mirror: bool = (
         False  # half of the batches in a mirror: for few drives; it forgets the rule of the road
     )
-    start_from: str = ""  # running state or checkpoint folder whose weights to begin with
+    start_from: str = ""  # running state or checkpoint folder whose weights to begin with ...
+    start_parts: tuple[str, ...] = ()  # ... all of them, or those of these parts, such as reader
     val_windows: int = 256
 
 
@@ -116,7 +119,7 @@ class WorldBatches:
         self.checkpoint = load(config.tokenizer)
         self.quantizer = self.checkpoint.tokenizer.quantizer
         torch.manual_seed(config.loop.seed)
-        self.model = Var(config.world, self.checkpoint.config.tokenizer.quantizer)
+        self.model = make_world(config.family, config.world, self.quantizer.config)
         self.running: Dreams | None = None
         self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
@@ -164,7 +167,7 @@ class WorldBatches:
         rows: NDArray[np.int64],
         generator: torch.Generator,
         flip: float = 0.0,
-        model: Var | None = None,
+        model: World | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Maps of the past, actions and ego state at the rows.
 
@@ -261,19 +264,21 @@ class WorldBatches:
         """One frame further under the recorded actions, drawn as the engine draws (no gradient)."""
         known, config = dreams.contexts, self.config
         past, actions, ego = known.past_BPChw, known.actions_BMA, known.ego_BE
-        choose = Steered(
+        true_BChw = batch.next_BChw[-len(past) :]
+        true = self.quantizer.encode(true_BChw)
+        chance = Steered(
             self.quantizer,
             config.sampling,
             config.rollout_choices,
             config.steered_share,
-            true_BChw=batch.next_BChw[-len(past) :],
+            true_BChw=true_BChw,
             speed_mps_B=ego[:, 0],
             generator=generator,
         )
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(actions, ego)
-            latent, _ = self.model.generate(
-                self.quantizer, past, batch.ahead_BChw[-len(past) :], condition, choose
+            latent = self.model.dream(
+                self.quantizer, true, past, batch.ahead_BChw[-len(past) :], condition, chance
             )
         after, _ = self.model.reader.kinematics(actions, ego)
         rows, foreseen = known.rows + 1, batch.ahead_BChw[-len(past) :]

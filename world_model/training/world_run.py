@@ -1,6 +1,6 @@
 """Run a world-model training: measure it on held-out drives, paint rollouts, write checkpoints.
 
-Shapes as in `world_model.families.var`; R rollouts, T steps.
+Shapes as in `world_model.families.world`; R rollouts, T steps.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from world_model.checkpoint import ModelConfig, save
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
 from world_model.engine.eager import EagerEngine
 from world_model.engine.step_graph import drift_statistics
-from world_model.families.var import PAST_ACTIONS, Var
+from world_model.families import World, make_world
+from world_model.families.world import PAST_ACTIONS
 from world_model.training.data import Drives
 from world_model.training.latents import EncodedDrives
 from world_model.training.loop import Log, Trainer
 from world_model.training.rollout import rollout, start_engine
 from world_model.training.start import start_from
-from world_model.training.world import WorldTask, token_losses
+from world_model.training.world import WorldTask
 from world_model.training.world_batches import WorldTraining
 
 HORIZONS = (1, 5, 10, 20, 40)
@@ -34,17 +35,30 @@ STEERS = (-0.3, 0.0, 0.3)
 def train_world(config: WorldTraining) -> WorldTask:
     """Run (or continue) a world-model training as configured; the result is in run_dir/checkpoint."""
     task = WorldTask(config)
-    if not task.trainer.resume() and config.start_from:
-        start_from(task.trainer, Path(config.start_from))
+    if not task.trainer.resume():
+        begin(task)
     described = describe(task)  # of the data alone: the same at every checkpoint
     task.trainer.run(lambda trainer: measure(task, trainer, described))
     return task
 
 
 @torch.no_grad()
+def begin(task: WorldTask) -> None:
+    """Before the first step: others' weights, if wanted, and a first look at the data."""
+    config = task.config
+    if config.start_from:
+        start_from(task.trainer, Path(config.start_from), config.start_parts)
+    generator = torch.Generator().manual_seed(config.loop.seed)
+    some = task.windows(256, generator)
+    ahead = task.foresee(some.past_BPChw, some.actions_BMA, some.ego_BE)
+    task.model.get_ready(some.data.latents(some.rows + 1), ahead)
+    task.trainer.average = {k: v.clone() for k, v in task.model.state_dict().items()}
+
+
+@torch.no_grad()
 def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
     """Held-out losses, head errors and rollouts of the averaged weights; writes the checkpoint."""
-    model = Var(task.config.world, task.quantizer.config)
+    model = make_world(task.config.family, task.config.world, task.quantizer.config)
     model.load_state_dict(trainer.average)
     model.eval()
     figures = teacher_forced(task, model)
@@ -65,7 +79,7 @@ def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
     return figures
 
 
-def teacher_forced(task: WorldTask, model: Var) -> Log:
+def teacher_forced(task: WorldTask, model: World) -> Log:
     """Losses per scale, mean absolute errors of the heads and the cost of shuffled actions."""
     data, config = task.val, task.config
     ends = data.drives.window_ends(PAST_ACTIONS, 1)
@@ -85,10 +99,9 @@ def teacher_forced(task: WorldTask, model: Var) -> Log:
         ):
             condition = model.conditioning(taken, moving)
             ahead = model.foresee(task.checkpoint.tokenizer, past, taken, moving)
-            logits = model(task.quantizer, frame.before, past, ahead, condition)
-            scales = task.quantizer.config.scales
-            nll = token_losses(logits, frame.targets, None, scales)
-            for k, value in enumerate(nll):
+            alike = torch.Generator().manual_seed(0)  # the same chance under all actions
+            parts = model.losses(task.quantizer, frame, latent, past, ahead, condition, None, alike)
+            for k, value in enumerate(parts):
                 sums.setdefault(f"{prefix}nll_{k + 1}", []).append(value.item())
         condition = model.conditioning(actions, ego)
         state, _, event = model.reader(frame.latent_BChw, past[:, 0], condition, actions, ego)
@@ -126,6 +139,7 @@ def describe(task: WorldTask) -> ModelConfig:
     mean, std, threshold = drift_range(task, data)
     return ModelConfig(
         name=task.config.name,
+        family=task.config.family,
         tokenizer=task.checkpoint.config.tokenizer,
         world=task.config.world,
         sampling=task.config.sampling,

@@ -1,0 +1,159 @@
+"""What families share that draw the latent map cell by cell, each cell whole: all its tokens at once.
+
+Their tokenizer has flat token maps: each of the map's own size, the next one quantising what the ones before
+left over. A cell's second token is drawn knowing its first (the depth of RQ-Transformer, Lee et al. 2022).
+
+Shapes as in `families.world`; L cells in raster order, K tokens a cell.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from world_model.families.near_codes import NearCodes
+from world_model.families.past import PastPyramid
+from world_model.families.world import Chance, TokenWorld, WorldConfig
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
+
+
+class CellWorld(TokenWorld):
+    """Draws cells in some order; which, and knowing which others, a family says (`features`, `generate`).
+
+    Raises:
+        ValueError: a tokenizer whose token maps aren't flat.
+    """
+
+    low_precision = (*TokenWorld.low_precision, "near", "logits")
+
+    def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
+        super().__init__(config, quantizer)
+        if any(size != self.full_size for size in quantizer.scales) or quantizer.repair:
+            raise ValueError(
+                f"token maps of {quantizer.scales}, repair={quantizer.repair}; accepted here: maps"
+                " that all have one size, without repair, so that no cell knows of its neighbours"
+                " (`dreamlane train codes` makes such a tokenizer of another)"
+            )
+        d, c = config.width, quantizer.channels
+        self.cells = self.full_size[0] * self.full_size[1]
+        self.known = nn.Linear(c, d)  # a cell that is drawn
+        self.past_cell = nn.Linear(self.seen_channels, d)
+        self.past = PastPyramid(self.seen_channels, d, self.full_size, [self.full_size])
+        self.position_LD = nn.Parameter(0.02 * torch.randn(self.cells, d))
+        self.start_D = nn.Parameter(0.02 * torch.randn(d))
+        depth = len(quantizer.scales)
+        self.deeper = nn.ModuleList(nn.Linear(c, d) for _ in range(depth - 1))
+        self.logits = nn.ModuleList(nn.Linear(d, quantizer.vocabulary) for _ in range(depth))
+        for head in self.logits:
+            nn.init.normal_(head.weight, std=0.01)  # type: ignore[arg-type]
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+        self.near = nn.ModuleList(NearCodes(d, c, 1) for _ in range(depth))
+
+    @abstractmethod
+    def features(self, latent_BLC: Tensor, past_BLD: Tensor, modulation_B6D: Tensor) -> Tensor:
+        """What is known of each cell before it is drawn, all at once: (B, L, D).
+
+        Args:
+            latent_BLC: all cells; a cell's feature depends only on those that come before it.
+            past_BLD: see `look_back`.
+            modulation_B6D: see `modulate`.
+        """
+
+    def look_back(self, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor) -> Tensor:
+        """The past at each cell, and which cell it is: (B, L, D)."""
+        seen = self.seen(past_BPChw, ahead_BChw)
+        near: Tensor = self.past_cell(flat(seen)) + self.past(seen, condition_BD)[0]
+        return near + self.position_LD
+
+    def cell_logits(
+        self,
+        k: int,
+        x_BND: Tensor,
+        before_BNC: Tensor,
+        ahead_BNC: Tensor,
+        quantizer: MultiScaleQuantizer,
+    ) -> Tensor:
+        """Logits (B, N, V) of the cells' k-th token.
+
+        Args:
+            k: 0 for the first.
+            x_BND: features of the cells.
+            before_BNC: the sum of the cells' tokens before that one.
+            ahead_BNC: what was foreseen there.
+            quantizer: whose codes.
+        """
+        if k:
+            x_BND = x_BND + self.deeper[k - 1](before_BNC).to(x_BND.dtype)
+        x, near = self.norm(x_BND), self.near[k]
+        assert isinstance(near, NearCodes)
+        out: Tensor = near(
+            self.logits[k](x),
+            near.values(x).squeeze(2),
+            ahead_BNC - before_BNC,
+            quantizer.codebook_KVC[k],
+        )
+        return out
+
+    def draw_cells(
+        self,
+        x_BND: Tensor,
+        ahead_BNC: Tensor,
+        quantizer: MultiScaleQuantizer,
+        chance: Chance,
+        depth: int | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Draw the cells' tokens one after the other: their latents (B, N, C), and K tensors (B, N)."""
+        total, tokens = torch.zeros_like(ahead_BNC), []
+        for k in range(len(self.logits) if depth is None else depth):
+            tokens.append(chance(k, self.cell_logits(k, x_BND, total, ahead_BNC, quantizer)))
+            total = total + F.embedding(tokens[k], quantizer.codebook_KVC[k])
+        return total, tokens
+
+    def forward(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+    ) -> list[Tensor]:
+        """See `TokenWorld.forward`: a cell knows those that come before it in `frame`."""
+        x = self._features(frame, past_BPChw, ahead_BChw, condition_BD)
+        ahead = flat(ahead_BChw)
+        return [
+            self.cell_logits(k, x, flat(before), ahead, quantizer)
+            for k, before in enumerate(frame.before)
+        ]
+
+    def dream(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        chance: Chance,
+    ) -> Tensor:
+        """See `World.dream`: each cell is drawn as if the ones before it had come true, all in one pass."""
+        x = self._features(frame, past_BPChw, ahead_BChw, condition_BD)
+        cells, _ = self.draw_cells(x, flat(ahead_BChw), quantizer, chance)
+        return self.as_map(cells)
+
+    def as_map(self, cells_BLC: Tensor) -> Tensor:
+        """Cells in raster order to the latent map (B, C, h, w)."""
+        h, w = self.full_size
+        return cells_BLC.transpose(1, 2).reshape(len(cells_BLC), -1, h, w)
+
+    def _features(
+        self, frame: Quantized, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor
+    ) -> Tensor:
+        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
+        return self.features(flat(frame.latent_BChw), past, self.modulate(condition_BD))
+
+
+def flat(x_BChw: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, L, C) in raster order."""
+    return x_BChw.flatten(2).transpose(1, 2)

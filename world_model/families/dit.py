@@ -1,0 +1,161 @@
+"""Family `dit`: the next frame's continuous latents by flow matching, in many steps or in few.
+
+A transformer (DiT, Peebles and Xie 2023) turns noise into the change that the foreseen frame still needs,
+along straight lines (flow matching, Lipman et al. 2023). It is told how long a step it is asked for, and
+learns that one long step should do what two half as long do (shortcut models, Frans et al. 2024): one set of
+weights is the many-step teacher and its own few-step student. The latents are quantised at the end, as the
+past that the model is trained on is.
+
+Shapes as in `families.world`; N positions of 2x2 cells.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from world_model.families.past import PastPyramid
+from world_model.families.var import GROUP, cells
+from world_model.families.world import Chance, World, WorldConfig
+from world_model.layers import Conditioning
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
+
+FINEST = 7
+"""The shortest step that is asked for by its length is 2 ** -7; shorter ones count as infinitely short."""
+
+
+class Dit(World):
+    """Flow matching on latents.
+
+    Raises:
+        ValueError: a latent map that 2x2 cells don't cover.
+    """
+
+    change_C: Tensor
+    low_precision = (*World.low_precision, "out")
+
+    def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
+        super().__init__(config, quantizer)
+        d, c, (h, w) = config.width, quantizer.channels, self.full_size
+        if h % GROUP or w % GROUP:
+            raise ValueError(f"latent map of {h}x{w}; accepted: multiples of {GROUP}")
+        self.steps = config.steps
+        self.noisy = nn.Linear(c * GROUP**2, d)
+        self.past_fine = nn.Linear(self.seen_channels * GROUP**2, d)
+        grid = (h // GROUP, w // GROUP)
+        self.past = PastPyramid(self.seen_channels, d, self.full_size, [grid])
+        self.position_ND = nn.Parameter(0.02 * torch.randn(grid[0] * grid[1], d))
+        self.when = Conditioning(2, d)
+        self.out = nn.Linear(d, c * GROUP**2)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        # how much of each channel usually changes against what was foreseen: the unit of all flows
+        self.register_buffer("change_C", torch.ones(c))
+
+    @property
+    def noise(self) -> int:
+        """See `World.noise`."""
+        return self.quantizer_config.channels * self.full_size[0] * self.full_size[1]
+
+    def get_ready(self, next_BChw: Tensor, ahead_BChw: Tensor) -> None:
+        """See `World.get_ready`: how much usually changes."""
+        self.change_C.copy_((next_BChw - ahead_BChw).std((0, 2, 3)).clamp_min(1e-3))
+
+    def look_back(self, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor) -> Tensor:
+        """The past at each position, and which position it is: (B, N, D)."""
+        seen = self.seen(past_BPChw, ahead_BChw)
+        near: Tensor = self.past_fine(cells(seen)) + self.past(seen, condition_BD)[0]
+        return near + self.position_ND
+
+    def velocity(
+        self, x_BChw: Tensor, time_B: Tensor, step_B: Tensor, past_BND: Tensor, condition_BD: Tensor
+    ) -> Tensor:
+        """Where a point of the flow goes: (B, C, h, w).
+
+        Args:
+            x_BChw: the point.
+            time_B: 0 at the noise, 1 at the frame.
+            step_B: length of the step that is asked for; 0: infinitely short.
+            past_BND: see `look_back`.
+            condition_BD: see `conditioning`.
+        """
+        length = (step_B.clamp_min(2.0**-FINEST).log2() + FINEST) / FINEST  # 0 to 1
+        when = self.when(torch.stack([time_B, length], 1))
+        modulation = self.modulate(condition_BD + when)
+        x = (self.noisy(cells(x_BChw)) + past_BND).to(modulation.dtype)
+        for block in self.blocks:
+            x, _ = block(x, modulation)
+        out = self.out(self.norm(x)).float().transpose(1, 2)
+        half = (self.full_size[0] // GROUP, self.full_size[1] // GROUP)
+        return F.pixel_shuffle(out.unflatten(2, half), GROUP)
+
+    def losses(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        next_BChw: Tensor,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        weight_BL: Tensor | None,
+        generator: torch.Generator,
+    ) -> list[Tensor]:
+        """See `World.losses`: squared errors of the velocity, and of long steps against two half as long."""
+        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
+        unit = self.change_C.view(-1, 1, 1)
+        aim = (next_BChw - ahead_BChw) / unit
+        count = len(aim)
+        noise = torch.randn(aim.shape, generator=generator)
+        time = torch.rand(count, generator=generator)
+        weight = torch.ones_like(aim[:, :1])
+        if weight_BL is not None:
+            weight = (weight_BL / weight_BL.mean()).view(count, 1, *self.full_size)
+        point = noise.lerp(aim, time.view(-1, 1, 1, 1))
+        short = torch.zeros(count)
+        flow = self.velocity(point, time, short, past, condition_BD)
+        velocity_loss = (weight * (flow - (aim - noise)).square()).mean()
+        # a quarter of the batch, as in the paper: it costs two more passes
+        part = slice(max(1, count // 4))
+        power = torch.randint(FINEST, (count,), generator=generator)[part]
+        half = 2.0 ** -(power + 1.0)  # of a step of 1, 1/2, ... 1/64
+        # a step begins at a multiple of its length
+        begin = (time[part] / (2 * half)).floor() * 2 * half
+        start = noise[part].lerp(aim[part], begin.view(-1, 1, 1, 1))
+        known = past[part], condition_BD[part]
+        asked = torch.where(power == FINEST - 1, 0.0, half)
+        with torch.no_grad():
+            first = self.velocity(start, begin, asked, *known)
+            there = start + half.view(-1, 1, 1, 1) * first
+            second = self.velocity(there, begin + half, asked, *known)
+        long = self.velocity(start, begin, 2 * half, *known)
+        shortcut_loss = (long - (first + second) / 2).square().mean()
+        return [velocity_loss, shortcut_loss]
+
+    def generate(
+        self,
+        quantizer: MultiScaleQuantizer,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        chance: Chance,
+        scales: int | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `World.generate`."""
+        latent = self.flow(past_BPChw, ahead_BChw, condition_BD, chance)
+        # near codes lie nearer to each other than bfloat16 tells apart
+        with torch.autocast(latent.device.type, enabled=False):
+            tokens = list(quantizer.encode(latent).tokens[:scales])
+            return quantizer.decode(tokens), tokens
+
+    def flow(
+        self, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor, chance: Chance
+    ) -> Tensor:
+        """The next frame's continuous latents (B, C, h, w), by `steps` Euler steps from noise."""
+        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
+        x = chance.normal(self.noise).view(ahead_BChw.shape)
+        one = torch.ones_like(ahead_BChw[:, 0, 0, 0])
+        for i in range(self.steps):
+            time, step = one * (i / self.steps), one * (1 / self.steps)
+            x = x + self.velocity(x, time, step, past, condition_BD) / self.steps
+        return ahead_BChw + self.change_C.view(-1, 1, 1) * x

@@ -1,0 +1,291 @@
+"""What all families of world models share: how the past enters, what a frame's conditioning is, the heads.
+
+The past enters as the latent maps of the last two frames, and as the conditioning of every layer (actions,
+speed, yaw rate). Where the camera is known, the last picture is first moved as the car moves and encoded
+again: what the next frame will mostly be (`families.reprojection`); where the last frame differs from what
+was foreseen of it, something moves by itself. How the next frame's latent map is drawn is each family's own.
+
+Shapes: B batch, C channels, h w latent map, K token maps, L tokens, L_k tokens of map k, N positions, D
+width, V vocabulary, P=3 maps of the past (the newest frame, the one before, the newest as it was foreseen),
+A=2 action, M=4 remembered actions (newest last), E=2 ego inputs (speed_mps, yaw_rate_radps).
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from world_model.families.reprojection import CameraConfig, Reprojection
+from world_model.heads import EGO_SCALES, StateReader
+from world_model.layers import Block, Conditioning
+from world_model.tokenizer.model import Tokenizer
+from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
+
+PAST_FRAMES = 2
+PAST_MAPS = 3
+PAST_ACTIONS = 4
+CRAWL_MPS = 0.3
+"""Below this speed the last frame counts more than its moved copy; alone at a standstill."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldConfig:
+    """Size of the transformer, and the camera.
+
+    Raises:
+        ValueError: a width that the heads can't share evenly.
+    """
+
+    width: int = 256
+    depth: int = 6
+    heads: int = 8
+    steps: int = 4  # passes a frame, of family `dit` alone
+    camera: CameraConfig | None = None  # None: unknown, nothing is moved
+
+    def __post_init__(self) -> None:
+        least = min(self.depth, self.heads, self.width, self.steps)
+        if least < 1 or self.width % self.heads:
+            raise ValueError(
+                f"width={self.width}, depth={self.depth}, heads={self.heads}, steps={self.steps}; accepted:"
+                " positive, the width a multiple of the heads"
+            )
+
+
+class Chance(Protocol):
+    """All randomness of a frame; asked in the same order, it gives the same frame."""
+
+    def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
+        """Tokens (B, L) of map k, drawn by their logits."""
+
+    def normal(self, count: int) -> Tensor:
+        """(B, count) numbers of the standard normal distribution."""
+
+
+class World(nn.Module, ABC):
+    """Predicts frame t+1 from frames t and t-1, the last actions and the ego state."""
+
+    low_precision: tuple[str, ...] = ("modulation", "blocks", "norm")
+
+    def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
+        super().__init__()
+        self.config, self.quantizer_config = config, quantizer
+        d, c = config.width, quantizer.channels
+        self.full_size = quantizer.scales[-1]
+        self.reprojection = (
+            Reprojection(c, self.full_size, config.camera) if config.camera else None
+        )
+        self.seen_channels = (2 if self.reprojection is None else 4) * c
+        self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), d)
+        self.modulation = nn.Linear(d, 6 * d)
+        nn.init.normal_(self.modulation.weight, std=0.01)
+        nn.init.zeros_(self.modulation.bias)
+        self.blocks = nn.ModuleList(
+            Block(d, config.heads, config.depth) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(d)
+        self.reader = StateReader(c, d, self.full_size, PAST_ACTIONS)
+
+    # -- what a family does --------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def noise(self) -> int:
+        """How many random numbers a frame takes."""
+
+    @abstractmethod
+    def losses(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        next_BChw: Tensor,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        weight_BL: Tensor | None,
+        generator: torch.Generator,
+    ) -> list[Tensor]:
+        """How badly the next frame was predicted: scalars, one for each part of the task.
+
+        Args:
+            quantizer: whose tokens.
+            frame: the next frame, quantised, possibly with errors in it and their corrections.
+            next_BChw: its continuous latents.
+            past_BPChw: maps of the past.
+            ahead_BChw: what `foresee` says of them.
+            condition_BD: see `conditioning`.
+            weight_BL: of each cell of the latent map, in raster order.
+            generator: of what the loss itself draws.
+        """
+
+    @abstractmethod
+    def generate(
+        self,
+        quantizer: MultiScaleQuantizer,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        chance: Chance,
+        scales: int | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Draw the next frame; only its first `scales` token maps, if that is given: softer.
+
+        Returns the latent map (B, C, h, w) and those token maps (B, L_k).
+        """
+
+    def dream(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        chance: Chance,
+    ) -> Tensor:
+        """The next frame's latent map as training dreams it; `frame` is the true one, for families whose
+        own way of drawing would take too long."""
+        latent, _ = self.generate(quantizer, past_BPChw, ahead_BChw, condition_BD, chance)
+        return latent
+
+    def get_ready(self, next_BChw: Tensor, ahead_BChw: Tensor) -> None:
+        """Look at some true frames, and at what was foreseen of them, before training begins."""
+
+    # -- the parts ---------------------------------------------------------------------------
+
+    def in_bfloat16(self) -> World:
+        """A copy whose transformer works in bfloat16, as it did in training; all else stays float32."""
+        other = copy.deepcopy(self)
+        for part in self.low_precision:
+            getattr(other, part).bfloat16()
+        return other
+
+    def conditioning(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """(B, D) vector of the last four actions (newest last) and the ego state."""
+        ego = ego_BE / torch.tensor(EGO_SCALES, device=ego_BE.device)
+        out: Tensor = self.condition(torch.cat([actions_BMA.flatten(1), ego], 1))
+        return out
+
+    def modulate(self, condition_BD: Tensor) -> Tensor:
+        """(B, 6, D): scales, shifts and gates shared by all layers, in the transformer's precision."""
+        precision = self.modulation.weight.dtype
+        out: Tensor = self.modulation(F.silu(condition_BD).to(precision))
+        return out.view(len(out), 6, -1)
+
+    def foresee(
+        self,
+        tokenizer: Tokenizer,
+        past_BPChw: Tensor,
+        actions_BMA: Tensor,
+        ego_BE: Tensor,
+        picture_BCHW: Tensor | None = None,
+    ) -> Tensor:
+        """The last frame's latent map as the car's motion leaves it: (B, C, h, w).
+
+        Args:
+            tokenizer: to see the last frame and what became of it.
+            past_BPChw: maps of the past.
+            actions_BMA: newest last.
+            ego_BE: speed and yaw rate before the newest action.
+            picture_BCHW: the last frame as the decoder drew it, to save drawing it again.
+        """
+        newest, _, foreseen = past_BPChw.unbind(1)
+        if self.reprojection is None:
+            return newest
+        if picture_BCHW is None:
+            picture_BCHW = tokenizer.draw(newest)
+        motion_BE, _ = self.reader.kinematics(actions_BMA, ego_BE)
+        moved = self.reprojection(picture_BCHW.clamp(-1, 1), newest, newest - foreseen, motion_BE)
+        there = tokenizer.see(moved)
+        moving_B111 = (motion_BE[:, 0] / CRAWL_MPS).clamp(0, 1).view(-1, 1, 1, 1)
+        return torch.lerp(newest, there, moving_B111)
+
+    def remember(
+        self,
+        tokenizer: Tokenizer,
+        newest_BChw: Tensor,
+        before_BChw: Tensor,
+        actions_BMA: Tensor,
+        ego_BE: Tensor,
+    ) -> Tensor:
+        """Maps of the past (B, P, C, h, w) from two frames alone.
+
+        Args:
+            tokenizer: see `foresee`.
+            newest_BChw: the last frame.
+            before_BChw: the one before.
+            actions_BMA: newest last; that one led from the one frame to the other.
+            ego_BE: speed and yaw rate before it.
+        """
+        surprised_by_nothing = torch.stack([before_BChw] * PAST_MAPS, 1)
+        foreseen = self.foresee(tokenizer, surprised_by_nothing, actions_BMA, ego_BE)
+        return torch.stack([newest_BChw, before_BChw, foreseen], 1)
+
+    def seen(self, past_BPChw: Tensor, ahead_BChw: Tensor) -> Tensor:
+        """The newest frame, what changed since the one before, what the car's motion will change, and what
+        changed without it."""
+        newest, before, foreseen = past_BPChw.unbind(1)
+        maps = [newest, newest - before]
+        if self.reprojection is not None:
+            maps += [ahead_BChw - newest, newest - foreseen]
+        return torch.cat(maps, 1)
+
+
+class TokenWorld(World):
+    """A family that says how likely each token is."""
+
+    @property
+    def noise(self) -> int:
+        """See `World.noise`: one number a token."""
+        return self.quantizer_config.tokens
+
+    @abstractmethod
+    def forward(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+    ) -> list[Tensor]:
+        """Logits of every token map, K tensors (B, L_k, V), each token knowing what comes before it."""
+
+    def losses(
+        self,
+        quantizer: MultiScaleQuantizer,
+        frame: Quantized,
+        next_BChw: Tensor,
+        past_BPChw: Tensor,
+        ahead_BChw: Tensor,
+        condition_BD: Tensor,
+        weight_BL: Tensor | None,
+        generator: torch.Generator,
+    ) -> list[Tensor]:
+        """See `World.losses`: the mean cross-entropy of each token map in nats."""
+        logits = self(quantizer, frame, past_BPChw, ahead_BChw, condition_BD)
+        return token_losses(logits, frame.targets, weight_BL, self.quantizer_config.scales)
+
+
+def token_losses(
+    logits: list[Tensor],
+    targets: tuple[Tensor, ...],
+    weight_BL: Tensor | None,
+    scales: tuple[tuple[int, int], ...],
+) -> list[Tensor]:
+    """Mean cross-entropy of each scale in nats, weighted by what a token shows."""
+    losses = []
+    for (h, w), logit_BLV, target_BL in zip(scales, logits, targets, strict=True):
+        nll = F.cross_entropy(
+            logit_BLV.float().flatten(0, 1), target_BL.flatten(), reduction="none"
+        )
+        if weight_BL is None:
+            losses.append(nll.mean())
+            continue
+        full = weight_BL.view(-1, 1, *scales[-1])
+        part = F.avg_pool2d(full, (scales[-1][0] // h, scales[-1][1] // w)).flatten()
+        losses.append((nll * part).sum() / part.sum())
+    return losses
