@@ -41,7 +41,7 @@ VERBS = (
     Verb("export", "simulator.export_cli:export", "Write a model's graphs: faster steps.", "Drive"),
     Verb("eval", "simulator.evaluation.cli:app", "Judge a world model.", "Judge"),
     Verb("compare", "simulator.evaluation.compare:compare", "Pair two reports.", "Judge"),
-    Verb("bench", "simulator.bench:bench", "Measure speed and memory.", "Judge"),
+    Verb("bench", "simulator.bench.cli:bench", "Measure speed and memory.", "Judge"),
     Verb("doctor", "simulator.doctor:doctor", "Check this machine; print fixes.", "Look"),
     Verb("info", "simulator.info:info", "Show versions, models and paths.", "Look"),
 )

@@ -82,12 +82,12 @@ class TestCompose:
 
 
 def test_the_shipped_configs_compose():
-    from simulator.bench import BenchConfig
+    from simulator.bench.settings import BenchConfig
     from simulator.demo import DemoConfig
 
     assert compose(DemoConfig, "demo") == DemoConfig()
     assert compose(BenchConfig, "bench") == BenchConfig()
-    assert compose(BenchConfig, "bench", ["profile=quick"]).dream_steps < BenchConfig().dream_steps
+    assert compose(BenchConfig, "bench", ["profile=quick"]).rounds < BenchConfig().rounds
 
 
 def test_the_training_configs_compose():

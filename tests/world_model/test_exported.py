@@ -61,6 +61,20 @@ def test_onnx_dreams_what_eager_dreams(checkpoint, root):
 
 
 @needs_onnx
+@pytest.mark.parametrize("family", ["raster", "nar", "dit"])
+def test_every_family_can_be_exported(family, tmp_path):
+    checkpoint = tiny.random_checkpoint(size=tiny.SEEING, family=family)
+    export(checkpoint, BATCH, tmp_path)
+    engines = EagerEngine(checkpoint, BATCH, "cpu"), OnnxEngine(checkpoint, BATCH, tmp_path)
+    told = []
+    for engine in engines:
+        engine.reset(*context(BATCH))
+        told.append(drive(engine, actions(10, BATCH)))
+    same = [np.mean(a.tokens_BL == b.tokens_BL) for a, b in zip(*told, strict=True)]
+    assert np.mean(same) >= 0.999
+
+
+@needs_onnx
 def test_a_restored_dream_goes_on_to_the_bit(checkpoint, root):
     engine = OnnxEngine(checkpoint, BATCH, root)
     engine.reset(*context(BATCH))

@@ -1,8 +1,11 @@
-"""The plain PyTorch engine: in float32 the reference that other backends are compared with."""
+"""The PyTorch engines: plain, in float32 the reference for other backends; and compiled."""
 
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +45,7 @@ class EagerEngine(DreamEngine):
         if self.precision == "bfloat16":
             codec, world = copy.deepcopy(codec).bfloat16(), world.in_bfloat16()
         self._graph = StepGraph(self.config, world, codec, self.tokenizer).to(place)
+        self._call: Any = self._graph
 
     @property
     def device(self) -> str:
@@ -53,12 +57,43 @@ class EagerEngine(DreamEngine):
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
         self._graph.decode, self._graph.scales = self.decode, self.scales
-        out: StepTensors = self._graph(*given)
+        out: StepTensors = self._call(*given)
         return out
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """See `DreamEngine.draw`."""
         return self._graph.codec.draw(latent_BChw)
+
+
+class CompiledEngine(EagerEngine):
+    """As `EagerEngine`, through torch.compile. The first step takes minutes, and so does the first with
+    another `scales` or `decode`.
+
+    Raises:
+        ValueError: on a CPU without a C++ compiler.
+    """
+
+    backend = "compile"
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        batch_size: int,
+        device: str | torch.device | None = None,
+        precision: str = "float32",
+    ) -> None:
+        super().__init__(checkpoint, batch_size, device, precision)
+        if self.torch_device.type == "cpu" and not compiler():
+            raise ValueError(
+                "backend 'compile' needs a C++ compiler: install g++ or name one in CXX; accepted"
+                " without: auto, eager, onnx, openvino"
+            )
+        self._call = torch.compile(self._graph, dynamic=False)
+
+
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would call, if there is one."""
+    return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
 
 
 def chosen_precision(wish: str, device: torch.device) -> str:

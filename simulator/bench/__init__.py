@@ -1,0 +1,1 @@
+"""`dreamlane bench`: the speeds and sizes that docs/benchmarks.md reports."""

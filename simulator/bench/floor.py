@@ -1,0 +1,39 @@
+"""What a step costs at least: counted operations over what the machine's matrix unit does."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from world_model.engine.eager import EagerEngine
+
+SIZE = 1024
+
+
+def peak_gflops(precision: str) -> float:
+    """GFLOP/s of large matrix products, the best of some seconds' tries. A product and a sum are two."""
+    import torch
+
+    dtype = getattr(torch, precision)
+    one, other = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(2))
+    best_s = float("inf")
+    until = time.perf_counter() + 2.0
+    while time.perf_counter() < until:
+        begin = time.perf_counter()
+        one @ other
+        best_s = min(best_s, time.perf_counter() - begin)
+    return 2 * SIZE**3 / best_s / 1e9
+
+
+def step_gflop(engine: EagerEngine) -> float:
+    """Operations of one step of all its dreams: matrix products and convolutions."""
+    import numpy as np
+    from torch.utils.flop_counter import FlopCounterMode
+
+    still = np.zeros((engine.batch_size, 2), np.float32)
+    noise = engine.draw_noise([np.random.default_rng(0)] * engine.batch_size)
+    engine.step(still, noise)  # the first has to draw the start as well
+    with FlopCounterMode(display=False) as counter:
+        engine.step(still, noise)
+    return float(counter.get_total_flops()) / 1e9
