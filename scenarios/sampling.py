@@ -27,6 +27,10 @@ KIND_SHARES = {
 CRITICAL_SHARE = 0.12
 """How many of the scenarios on roads that allow it have a critical event."""
 
+LEADER_SHARE = 0.35
+"""How many of the others on roads that allow it begin with somebody to follow: left to chance, hardly
+three seconds in a hundred are spent behind another vehicle."""
+
 _CROSSINGS = ("roundabout", "junction")
 
 
@@ -36,7 +40,11 @@ def sample(rng: np.random.Generator) -> Scenario:
     road = _road(kind, rng)
     route = str(rng.choice(ROUTES[kind]))
     start = _start(road, route, rng)
-    critical = _critical(road, route, start, rng) if rng.random() < CRITICAL_SHARE else None
+    critical = None
+    if rng.random() < CRITICAL_SHARE:
+        critical = _critical(road, route, start, rng)
+    elif rng.random() < LEADER_SHARE:
+        critical = _leader(road, route, start, rng)
     if critical is not None and critical.event == "merging_truck":
         start = StartSpec(lane=road.lanes - 1, station_m=100.0, speed_mps=start.speed_mps)
     return Scenario(
@@ -112,6 +120,23 @@ def _start(road: RoadSpec, route: str, rng: np.random.Generator) -> StartSpec:
         offset_m=float(np.clip(rng.normal(0.0, 0.15), -0.5, 0.5)),
         heading_rad=float(np.clip(rng.normal(0.0, 0.01), -0.03, 0.03)),
         speed_mps=float(rng.uniform(slowest, 1.0) * road.speed_limit_mps),
+    )
+
+
+def _leader(
+    road: RoadSpec, route: str, start: StartSpec, rng: np.random.Generator
+) -> CriticalSpec | None:
+    """Somebody ahead who keeps a steady speed for a while, then often brakes, more or less hard."""
+    events = [e for e in ("hard_braking_lead", "slow_leader") if road.kind in EVENTS[e]]
+    if not events or route == "ramp" or start.speed_mps < 5.0:
+        return None
+    return CriticalSpec(
+        event=str(rng.choice(events)),
+        why="Drawn at random: somebody to follow, and to watch.",
+        at_s=float(rng.uniform(5.0, 40.0)),
+        gap_m=float(rng.uniform(7.0, 20.0) + rng.uniform(0.0, 1.2) * start.speed_mps),
+        speed_mps=float(rng.uniform(0.6, 1.05) * start.speed_mps),
+        decel_mps2=float(rng.uniform(1.5, 6.0)),
     )
 
 

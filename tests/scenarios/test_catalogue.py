@@ -52,6 +52,16 @@ def test_random_scenarios_cover_roads_routes_weathers_and_events() -> None:
     assert {s.traffic.cars for s in draws} == set(range(13))
 
 
+def test_in_many_random_scenarios_there_is_somebody_to_follow() -> None:
+    rng = np.random.default_rng(1)
+    draws = [scenarios.sample(rng) for _ in range(400)]
+    followed = [s for s in draws if s.critical and "to follow" in s.critical.why]
+    assert 0.12 < len(followed) / len(draws) < 0.35
+    # near enough to be seen, and not faster than one can follow
+    assert all(7.0 <= s.critical.gap_m < 60.0 for s in followed)
+    assert all(s.critical.speed_mps <= 1.05 * s.start.speed_mps for s in followed)
+
+
 def test_random_scenarios_can_be_built_and_stepped() -> None:
     rng = np.random.default_rng(7)
     for seed in range(6):
