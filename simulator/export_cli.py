@@ -12,6 +12,9 @@ def export(
         str, typer.Option(help="Shipped model or checkpoint folder.", metavar="MODEL")
     ] = "town",
     batch: Annotated[int, typer.Option(help="Dreams stepped at once.", metavar="N")] = 1,
+    precision: Annotated[
+        str, typer.Option(help="float32, or bfloat16 for TensorRT.", metavar="TYPE")
+    ] = "float32",
     again: Annotated[bool, typer.Option("--again", help="Even if they are there.")] = False,
 ) -> None:
     """Write a model's step as ONNX graphs, once for each batch size; `backend="auto"` then uses them."""
@@ -24,12 +27,12 @@ def export(
     folder = model_folder(model)
     checkpoint = load(folder)
     try:
-        found = None if again else find_export(checkpoint, batch)
+        found = None if again else find_export(checkpoint, batch, None, precision)
     except ExportError:
         found = None
     if found is None:
         print(f"Exporting {checkpoint.config.name} for batch {batch}: a minute or two.", flush=True)
-        found = write(checkpoint, batch)
+        found = write(checkpoint, batch, None, precision)
     print(f"{found.step.parent} ({found.step.stat().st_size / 1e6:.0f} MB)")
     engine = load_engine(folder, batch, backend="auto")
     print(f'backend="auto" now runs {engine.backend}: {engine.device}')

@@ -14,8 +14,16 @@ from test_engine import actions, assert_equal_outputs, context, drive
 from world_model.checkpoint import Checkpoint, CheckpointError, save
 from world_model.engine import load_engine
 from world_model.engine.eager import EagerEngine
-from world_model.engine.export import MANIFEST, STEP, ExportError, export, find_export, folder_of
-from world_model.engine.exported import OnnxEngine, OpenVinoEngine, installed
+from world_model.engine.export import (
+    MANIFEST,
+    STEP,
+    ExportError,
+    export,
+    find_export,
+    folder_of,
+    installed,
+)
+from world_model.engine.exported import OnnxEngine, OpenVinoEngine
 
 needs_onnx = pytest.mark.skipif(
     not (installed("onnxruntime") and installed("onnxscript")),

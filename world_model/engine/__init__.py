@@ -10,7 +10,7 @@ from world_model.engine.base import Engine
 if TYPE_CHECKING:
     from world_model.checkpoint import Checkpoint  # brings torch along
 
-BACKENDS = ("auto", "eager", "compile", "onnx", "openvino")
+BACKENDS = ("auto", "eager", "compile", "onnx", "openvino", "tensorrt")
 
 
 def load_engine(
@@ -31,13 +31,16 @@ def load_engine(
     from world_model.checkpoint import load
     from world_model.engine.eager import CompiledEngine, EagerEngine
     from world_model.engine.exported import RUNTIMES
+    from world_model.engine.tensorrt import TensorRtEngine
 
     if backend in RUNTIMES and device not in (None, "cpu"):
         raise ValueError(f"device {device!r}; backend {backend!r} accepts: cpu")
     loaded = load(checkpoint)
     if backend == "auto":
         on_cpu = device in (None, "cpu")
-        backend = ready_backends(loaded, batch_size)[0] if on_cpu else "eager"
+        backend = ready_backends(loaded, batch_size)[0] if on_cpu or device == "cuda" else "eager"
+    if backend == "tensorrt":
+        return TensorRtEngine(loaded, batch_size)
     if backend in RUNTIMES:
         return RUNTIMES[backend](loaded, batch_size)
     if backend == "compile":
@@ -49,20 +52,23 @@ def load_engine(
 def ready_backends(checkpoint: Checkpoint, batch_size: int = 1) -> tuple[str, ...]:
     """What can step this checkpoint here, the fastest first.
 
-    A GPU is PyTorch's. On a CPU OpenVINO and ONNX Runtime come first, where they are installed and
+    On a GPU TensorRT comes first, where it is installed and graphs were exported in its precision, then
+    PyTorch. On a CPU OpenVINO and ONNX Runtime come first, where they are installed and
     `dreamlane export` has written the checkpoint's graphs for this batch size.
     """
     import torch
 
-    from world_model.engine.export import ExportError, find_export
-    from world_model.engine.exported import RUNTIMES, installed
+    from world_model.engine import tensorrt
+    from world_model.engine.export import ExportError, find_export, installed
+    from world_model.engine.exported import RUNTIMES
 
-    if torch.cuda.is_available():
-        return ("eager",)
+    on_gpu = torch.cuda.is_available()
     try:
-        find_export(checkpoint, batch_size)
+        find_export(checkpoint, batch_size, None, tensorrt.PRECISION if on_gpu else "float32")
     except ExportError:
         return ("eager",)
+    if on_gpu:
+        return ("tensorrt", "eager") if installed("tensorrt") else ("eager",)
     return (*(name for name, cls in RUNTIMES.items() if installed(cls.package)), "eager")
 
 

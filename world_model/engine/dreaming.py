@@ -100,6 +100,13 @@ class DreamEngine(ABC):
             raise ValueError(f"scales={count}; accepted: 1 to {most}")
         self._scales = int(count)
 
+    def check_scales(self) -> None:
+        """Raises ValueError where fewer are asked for than a graph draws that was exported with all."""
+        if self.scales != len(self.config.tokenizer.quantizer.scales):
+            raise ValueError(
+                f"scales={self.scales}: an exported graph draws all; backend 'eager' can stop earlier"
+            )
+
     # -- the four verbs ------------------------------------------------------------------------
 
     @torch.inference_mode()

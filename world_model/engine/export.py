@@ -7,6 +7,8 @@ plan memory and pick kernels by them.
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import json
 import os
 import shutil
@@ -24,6 +26,7 @@ from world_model.tokenizer.model import Tokenizer
 
 FORMAT, VERSION, OPSET = "dreamlane.export", 1, 20
 STEP, DRAW, MANIFEST = "step.onnx", "draw.onnx", "export.json"
+PRECISIONS = ("float32", "bfloat16")
 OUTPUTS = tuple(f"next_{name}" for name in StepTensors._fields)  # no name may come twice
 
 
@@ -47,19 +50,30 @@ def exports_dir() -> Path:
     return Path(cache) / "dreamlane" / "exports"
 
 
-def folder_of(checkpoint_hash: str, batch_size: int, root: Path | None = None) -> Path:
-    """The folder that the graphs of this checkpoint and batch size have."""
-    return (root or exports_dir()) / f"{checkpoint_hash}-batch{batch_size}"
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
 
 
-def find_export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) -> Exported:
+def folder_of(
+    checkpoint_hash: str, batch_size: int, root: Path | None = None, precision: str = "float32"
+) -> Path:
+    """The folder that the graphs of this checkpoint, batch size and precision have."""
+    typed = "" if precision == "float32" else f"-{precision}"
+    return (root or exports_dir()) / f"{checkpoint_hash}-batch{batch_size}{typed}"
+
+
+def find_export(
+    checkpoint: Checkpoint, batch_size: int, root: Path | None = None, precision: str = "float32"
+) -> Exported:
     """The graphs exported earlier.
 
     Raises:
         ExportError: there are none, or they are of another version.
     """
-    folder = folder_of(checkpoint.hash, batch_size, root)
-    command = f"`dreamlane export --model {checkpoint.config.name} --batch {batch_size}`"
+    folder = folder_of(checkpoint.hash, batch_size, root, precision)
+    command = f"`dreamlane export --model {checkpoint.config.name} --batch {batch_size}"
+    command += "`" if precision == "float32" else f" --precision {precision}`"
     try:
         stated = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
@@ -80,29 +94,37 @@ def find_export(checkpoint: Checkpoint, batch_size: int, root: Path | None = Non
     return found
 
 
-def export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) -> Exported:
+def export(
+    checkpoint: Checkpoint, batch_size: int, root: Path | None = None, precision: str = "float32"
+) -> Exported:
     """Write the graphs, in place of older ones; about a minute for `town`. Interrupted, it leaves nothing.
+
+    In "bfloat16" the transformer and the pictures are, all else stays float32: for runtimes that take a
+    graph's types as they are (TensorRT). Others choose their own precision for a graph in float32.
 
     Raises:
         CheckpointError: no world model in the checkpoint.
         ExportError: the exporter isn't installed.
-        ValueError: a batch size below 1.
+        ValueError: a batch size below 1, or another precision.
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r}; accepted: {', '.join(PRECISIONS)}")
     if checkpoint.world is None:
         raise CheckpointError(f"checkpoint {checkpoint.config.name!r} holds a tokenizer only")
     if batch_size < 1:
         raise ValueError(f"batch size {batch_size}; accepted: 1 or more")
-    target = folder_of(checkpoint.hash, batch_size, root)
+    target = folder_of(checkpoint.hash, batch_size, root, precision)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
-        _write_graphs(checkpoint, batch_size, part)
+        _write_graphs(checkpoint, batch_size, part, precision)
         stated = {
             "format": FORMAT,
             "version": VERSION,
             "checkpoint": checkpoint.hash,
             "model": checkpoint.config.name,
             "batch": batch_size,
+            "precision": precision,
             "opset": OPSET,
             "torch": torch.__version__,
         }
@@ -113,10 +135,10 @@ def export(checkpoint: Checkpoint, batch_size: int, root: Path | None = None) ->
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return find_export(checkpoint, batch_size, root)
+    return find_export(checkpoint, batch_size, root, precision)
 
 
-def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None:
+def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path, precision: str) -> None:
     config, world, tokenizer = checkpoint.config, checkpoint.world, checkpoint.tokenizer
     assert world is not None
     pictures, quantizer = config.tokenizer, config.tokenizer.quantizer
@@ -133,10 +155,13 @@ def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path) -> None
         some(2),
         some(world.noise),
     )
-    graph = StepGraph(config, world, tokenizer, tokenizer).eval()
+    codec = tokenizer
+    if precision == "bfloat16":
+        codec, world = copy.deepcopy(tokenizer).bfloat16(), world.in_bfloat16()
+    graph = StepGraph(config, world, codec, tokenizer).eval()
     _write(graph, given, StepInputs._fields, OUTPUTS, folder / STEP)
     _write(
-        _Draw(tokenizer).eval(),
+        _Draw(codec).eval(),
         (some(*latent_map),),
         ("latent_BChw",),
         ("picture_BCHW",),

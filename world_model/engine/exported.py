@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from abc import abstractmethod
 from functools import cached_property
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
-from world_model.engine.export import ExportError, find_export
+from world_model.engine.export import ExportError, find_export, installed
 from world_model.engine.step_graph import StepInputs, StepTensors
 from world_model.heads import MOTIONS
 
@@ -49,10 +48,7 @@ class ExportedEngine(DreamEngine):
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        if self.scales != len(self.config.tokenizer.quantizer.scales):
-            raise ValueError(
-                f"scales={self.scales}: an exported graph draws all; backend 'eager' can stop earlier"
-            )
+        self.check_scales()
         named = {n: np.ascontiguousarray(t.numpy()) for n, t in given._asdict().items()}
         return StepTensors(*map(torch.from_numpy, self._infer(self._step, named)))
 
@@ -150,8 +146,3 @@ RUNTIMES: dict[str, type[ExportedEngine]] = {
     "onnx": OnnxEngine,
 }
 """By name, the fastest first."""
-
-
-def installed(package: str) -> bool:
-    """Whether a package can be imported."""
-    return importlib.util.find_spec(package) is not None

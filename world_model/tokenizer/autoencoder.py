@@ -106,4 +106,5 @@ def to_model(frames_BHWC: Tensor) -> Tensor:
 def to_pixels(frames_BCHW: Tensor) -> Tensor:
     """float (B, 3, H, W) to uint8 (B, H, W, 3), rounded to nearest."""
     pixels = (frames_BCHW.float().clamp(-1, 1) + 1.0) * 127.5
-    return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    # bytes last: TensorRT has them at a graph's edge alone
+    return pixels.round().permute(0, 2, 3, 1).contiguous().to(torch.uint8)
