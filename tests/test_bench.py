@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from simulator.bench import cli, dreams, programs
+from simulator.bench import cli, dreams, programs, resolution, scaling
 from simulator.bench.contenders import Contender, compete
 from simulator.bench.settings import BenchConfig, Row
 
@@ -69,8 +71,6 @@ def test_batches_and_families_are_measured(town, small):
 
 
 def test_without_other_families_the_bench_says_how_to_get_them(small):
-    import dataclasses
-
     none = dreams.measure_families(dataclasses.replace(small, families=("nobody",)))
     assert "dreamlane train world" in none.notes[0]
 
@@ -127,3 +127,70 @@ def test_the_report_states_machine_value_and_aim(small):
 def test_a_wrong_amount_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BenchConfig(**wrong)
+
+
+def test_cost_grows_with_the_picture(small, monkeypatch):
+    monkeypatch.setattr(resolution, "HEIGHTS", (2, 4))
+    monkeypatch.setattr(resolution, "DEPTHS", {"var": 1, "raster": 1})
+    figures = resolution.measure_resolution(small).figures
+    # twice as high: four times the tokens, and attention between them
+    assert 1.5 < figures["raster, exponent of operations"] < 4
+    assert figures["var, exponent of operations"] > 1.5
+
+
+def test_a_power_law_is_found_again():
+    millions = [0.3, 1.0, 3.0, 10.0]
+    exact = scaling.power_law(millions, [(2.0 * n) ** -0.23 for n in millions])
+    assert exact.value == pytest.approx(0.23)
+    assert exact.high - exact.low < 1e-6
+    noisy = scaling.power_law(millions, [1.0, 0.8, 0.65, 0.45])
+    assert noisy.low < noisy.value < noisy.high
+    with pytest.raises(ValueError, match="three or more"):
+        scaling.power_law([1.0, 2.0], [1.0, 0.9])
+
+
+@pytest.mark.slow
+def test_sizes_are_trained_once_and_compared(town, small, tmp_path):
+    """On drives of a few frames: only that the study runs through, and picks up what is there."""
+    cache = tiny_town_cache(tmp_path / "cache")
+    config = dataclasses.replace(
+        small,
+        sizes=("16x1x1", "32x1x1", "48x1x1"),
+        scaling_steps=1,
+        scaling_data=str(cache),
+        scaling_dir=str(tmp_path / "scaling"),
+    )
+    first = scaling.measure_scaling(config)
+    kept = sorted((tmp_path / "scaling").glob("*/scaling.json"))
+    assert [path.parent.name for path in kept] == ["16x1x1", "32x1x1", "48x1x1"]
+    (lines,) = [t.rows for t in first.tables if t.title == "Family var"]
+    assert [line[0] for line in lines] == ["16x1x1", "32x1x1", "48x1x1"]
+    times = [path.stat().st_mtime for path in kept]
+    scaling.measure_scaling(config)
+    assert [path.stat().st_mtime for path in kept] == times
+
+
+def test_a_size_is_three_numbers(small):
+    with pytest.raises(ValueError, match="as 96x4x3"):
+        scaling.trained(small, "96")
+
+
+def tiny_town_cache(root: Path) -> Path:
+    """Two drives of grey frames at full size, as training reads them."""
+    root.mkdir()
+    shards = []
+    for i, split in enumerate(("train", "val")):
+        count = 40 - 30 * i
+        frames = np.random.default_rng(i).integers(60, 90, (count, 128, 256, 3), np.uint8)
+        np.save(root / f"{i:04d}.frames.npy", frames)
+        np.savez(
+            root / f"{i:04d}.steps.npz",
+            action=np.zeros((count, 2), np.float32),
+            state=np.full((count, 6), 5.0, np.float32),
+            events=np.zeros((count, 2), np.float32),
+            episode=np.zeros(count, np.int32),
+            step=np.arange(count, dtype=np.int32),
+        )
+        shards.append({"name": f"{i:04d}", "split": split, "frames": count})
+    (root / "index.json").write_text(json.dumps({"shards": shards}))
+    return root

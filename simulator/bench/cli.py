@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +18,8 @@ from simulator.bench.programs import (
     measure_metadrive,
     measure_play,
 )
+from simulator.bench.resolution import measure_resolution
+from simulator.bench.scaling import measure_scaling
 from simulator.bench.settings import BenchConfig
 from simulator.evaluation.report import Section
 
@@ -31,6 +33,19 @@ def measure_worlds(config: BenchConfig) -> Section:
     for measure in (measure_collection, measure_highway_env, measure_metadrive, measure_play):
         rows += in_fresh_process(measure, config)
     return section("worlds", "Reference world, other simulators, the window", rows)
+
+
+# what is measured, and whether in one fresh process; the first takes one for each of its parts
+JOBS: dict[str, dict[str, tuple[Callable[..., Any], bool]]] = {
+    "speed": {
+        "other simulators and the window": (measure_worlds, False),
+        "backends": (measure_backends, True),
+        "batches": (measure_batches, True),
+        "families": (measure_families, True),
+    },
+    "scaling": {"sizes": (measure_scaling, True)},
+    "resolution": {"sizes of the picture": (measure_resolution, True)},
+}
 
 
 def describe_machine(config: BenchConfig) -> dict[str, Any]:
@@ -87,7 +102,10 @@ def write_report(sections: list[Section], config: BenchConfig, machine: dict[str
 def bench(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="key=value, such as rounds=20 batches=[1,4] backends=[eager,compile]"),
+        typer.Argument(
+            help="First what, if not the speeds: scaling or resolution. Then key=value, such as rounds=20"
+            " batches=[1,4] backends=[eager,compile].",
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer rounds: some minutes.")] = False,
 ) -> None:
@@ -97,18 +115,15 @@ def bench(
 
     from simulator.config import compose
 
+    given = overrides or []
+    study = given[0] if given and given[0] in JOBS else "speed"
     config = compose(
-        BenchConfig, "bench", [*(["profile=quick"] if quick else []), *(overrides or [])]
+        BenchConfig, "bench", [*(["profile=quick"] if quick else []), *given[study != "speed" :]]
     )
+    config = replace(config, out=config.out if study == "speed" else config.out / study)
     machine, console = describe_machine(config), Console()
-    jobs: dict[str, tuple[Callable[..., Any], bool]] = {
-        "other simulators and the window": (measure_worlds, False),
-        "backends": (measure_backends, True),
-        "batches": (measure_batches, True),
-        "families": (measure_families, True),
-    }
     sections = []
-    for name, (measure, apart) in jobs.items():
+    for name, (measure, apart) in JOBS[study].items():
         with console.status(f"measuring: {name}"):
             part = in_fresh_process(measure, config) if apart else measure(config)
         sections.append(part)

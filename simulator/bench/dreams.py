@@ -17,7 +17,7 @@ from simulator.bench.contenders import (
 from simulator.bench.floor import peak_gflops, step_gflop
 from simulator.bench.programs import peak_mb
 from simulator.bench.settings import BenchConfig, Row
-from simulator.evaluation.report import Section, Table, Verdict, table
+from simulator.evaluation.report import Chart, Section, Table, Verdict, table
 
 if TYPE_CHECKING:
     from world_model.checkpoint import Checkpoint
@@ -175,7 +175,12 @@ def percentiles(times: Times) -> tuple[str, ...]:
 
 
 def section(
-    name: str, title: str, rows: Sequence[Row], tables: Sequence[Table] = (), note: str = ""
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    tables: Sequence[Table] = (),
+    note: str = "",
+    charts: Sequence[Chart] = (),
 ) -> Section:
     """A section of the report: its tables, then all figures as one more, and a verdict for each aim."""
     lines = [(r.what, f"{r.value:.3g} {r.unit}", r.aim, r.how) for r in rows]
@@ -186,6 +191,7 @@ def section(
         {r.what: r.value for r in rows},
         (*tables, *figures),
         (note,) if note else (),
+        charts=tuple(charts),
         verdicts=tuple(
             Verdict(f"{r.what}: {r.value:.3g} {r.unit}, aim {r.aim}.", r.kept)
             for r in rows

@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from world_model.engine.eager import EagerEngine
 
 SIZE = 1024
@@ -27,13 +29,19 @@ def peak_gflops(precision: str) -> float:
 
 
 def step_gflop(engine: EagerEngine) -> float:
-    """Operations of one step of all its dreams: matrix products and convolutions."""
+    """Operations of one step of all its dreams."""
     import numpy as np
-    from torch.utils.flop_counter import FlopCounterMode
 
     still = np.zeros((engine.batch_size, 2), np.float32)
     noise = engine.draw_noise([np.random.default_rng(0)] * engine.batch_size)
     engine.step(still, noise)  # the first has to draw the start as well
+    return counted_gflop(lambda: engine.step(still, noise))
+
+
+def counted_gflop(turn: Callable[[], object]) -> float:
+    """Operations of one turn: matrix products and convolutions."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
-        engine.step(still, noise)
+        turn()
     return float(counter.get_total_flops()) / 1e9

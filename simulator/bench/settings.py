@@ -24,6 +24,11 @@ class BenchConfig:
     rounds: int = 20  # in each, all contenders have their turn
     steps: int = 30  # of a turn; slow contenders end it after `turn_s`
     turn_s: float = 2.0
+    # of the study of scaling: width, depth and heads of each size
+    sizes: tuple[str, ...] = ("48x2x2", "96x4x3", "160x5x5", "224x7x7", "288x8x9")
+    scaling_steps: int = 600  # of training, for each size
+    scaling_data: str = "data/cache/town"
+    scaling_dir: str = "runs/scaling"  # where the sizes are kept
     world_frames: int = 1500
     play_frames: int = 200
     play_starts: int = 3

@@ -3,9 +3,8 @@
 The quantiser picks the code nearest to what the coarser scales left over. So when that residual is
 expected at z, a code's odds fall with its squared distance, as a Gaussian's: log p(c) is
 precision * (z . c - |c|^2 / 2) plus a constant. z begins with what is left of the foreseen frame (the last
-one, where no camera is known); the transformer gates it, says where rather the last frame stays (a car that
-keeps its distance), and adds what the wheel and the road change. Without this a model must learn by heart
-which of a thousand codes is near which.
+one, where no camera is known); the transformer gates it and adds what the wheel and the road change. Without
+this a model must learn by heart which of a thousand codes is near which.
 
 Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, D width.
 """
@@ -29,24 +28,16 @@ class NearCodes(nn.Module):
         super().__init__()
         self.channels, self.cells = channels, cells
         self.read = nn.Linear(width, cells * (2 * channels + 1))
-        self.keep = nn.Linear(width, cells)
-        for layer in (self.read, self.keep):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.read.weight)
+        nn.init.zeros_(self.read.bias)
 
     def values(self, x_BND: Tensor) -> Tensor:
-        """What each position says of each of its tokens: (B, N, cells, 2 C + 2)."""
+        """What each position says of each of its tokens: (B, N, cells, 2 C + 1)."""
         out: Tensor = self.read(x_BND)
-        out = out.view(*out.shape[:-1], self.cells, 2 * self.channels + 1)
-        return torch.cat([out, self.keep(x_BND).unsqueeze(-1)], -1)
+        return out.view(*out.shape[:-1], self.cells, 2 * self.channels + 1)
 
     def forward(
-        self,
-        free_BLV: Tensor,
-        said_BLR: Tensor,
-        rest_BLC: Tensor,
-        stays_BLC: Tensor,
-        codes_VC: Tensor,
+        self, free_BLV: Tensor, said_BLR: Tensor, rest_BLC: Tensor, codes_VC: Tensor
     ) -> Tensor:
         """The free logits plus the near codes' (B, L, V), float32.
 
@@ -54,17 +45,16 @@ class NearCodes(nn.Module):
             free_BLV: logits to add to.
             said_BLR: `values`, in raster order of the token map.
             rest_BLC: what the coarser scales leave over of the foreseen frame, at this scale.
-            stays_BLC: what the last frame itself would change of that.
             codes_VC: the scale's codebook.
         """
         # in bfloat16 the differences between near codes would drown
         with torch.autocast(said_BLR.device.type, enabled=False):
-            gate, change, precision, keep = torch.split(
-                said_BLR.float(), [self.channels, self.channels, 1, 1], -1
+            gate, change, precision = torch.split(
+                said_BLR.float(), [self.channels, self.channels, 1], -1
             )
             unit = codes_VC.square().mean().sqrt().clamp_min(1e-6)
             codes = codes_VC / unit
-            expected = (1 + gate) * (rest_BLC / unit) + keep * (stays_BLC / unit) + change
+            expected = (1 + gate) * (rest_BLC / unit) + change
             # precise predictions need a precision of some tens here, vague ones of one: the sum over channels
             # would make all others' share of the clipped gradient small, its mean takes hours to get there
             weight = precision / self.channels**0.5

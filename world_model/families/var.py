@@ -84,7 +84,6 @@ class Var(TokenWorld):
         k: int,
         x_BND: Tensor,
         before_BChw: Tensor,
-        newest_BChw: Tensor,
         ahead_BChw: Tensor,
         quantizer: MultiScaleQuantizer,
     ) -> Tensor:
@@ -98,11 +97,8 @@ class Var(TokenWorld):
             said, free = self.raster(said), self.raster(free)
         else:
             said, free = said.squeeze(2), free.squeeze(2)
-        rest, stays = (
-            quantizer.down(x, k).flatten(2).transpose(1, 2)
-            for x in (ahead_BChw - before_BChw, newest_BChw - ahead_BChw)
-        )
-        out: Tensor = near(free, said, rest, stays, quantizer.codebook_KVC[k])
+        rest = quantizer.down(ahead_BChw - before_BChw, k).flatten(2).transpose(1, 2)
+        out: Tensor = near(free, said, rest, quantizer.codebook_KVC[k])
         return out
 
     def raster(self, y_BNmR: Tensor) -> Tensor:
@@ -131,7 +127,7 @@ class Var(TokenWorld):
         for block in self.blocks:
             x, _ = block(x, modulation, self.mask_NN)
         return [
-            self.logits(k, part, before[k], past_BPChw[:, 0], ahead_BChw, quantizer)
+            self.logits(k, part, before[k], ahead_BChw, quantizer)
             for k, part in enumerate(torch.split(x, self.positions, 1))
         ]
 
@@ -156,8 +152,7 @@ class Var(TokenWorld):
             x = self.embed(k, total, seen, pasts[k]).to(modulation.dtype)
             for i, block in enumerate(self.blocks):
                 x, kept[i] = block(x, modulation, None, kept[i])
-            logits = self.logits(k, x, total, past_BPChw[:, 0], ahead_BChw, quantizer)
-            tokens.append(chance(k, logits))
+            tokens.append(chance(k, self.logits(k, x, total, ahead_BChw, quantizer)))
             total = total + quantizer.contribution(tokens[k], k)
         return total, tokens
 

@@ -49,7 +49,7 @@ def begin(task: WorldTask) -> None:
     if config.start_from:
         start_from(task.trainer, Path(config.start_from), config.start_parts)
     generator = torch.Generator().manual_seed(config.loop.seed)
-    some = task.windows(256, generator)
+    some = task.windows(64, generator)
     ahead = task.foresee(some.past_BPChw, some.actions_BMA, some.ego_BE)
     task.model.get_ready(some.data.latents(some.rows + 1), ahead)
     task.trainer.average = {k: v.clone() for k, v in task.model.state_dict().items()}
