@@ -77,6 +77,15 @@ class HumanPolicy:
         """Centre the wheel and lift the pedals; keys that are still down stay down."""
         self._steer_share = self._accelerate = 0.0
 
+    @property
+    def wheel_and_pedal(self) -> tuple[float, float]:
+        """Where the wheel (share of the lock that the speed allows) and the pedals are; may be set."""
+        return self._steer_share, self._accelerate
+
+    @wheel_and_pedal.setter
+    def wheel_and_pedal(self, value: tuple[float, float]) -> None:
+        self._steer_share, self._accelerate = value
+
     def act(self, observation: Any, info: Mapping[str, Any]) -> NDArray[np.float32]:
         """`[steer, accelerate]` after one more tick of the keys; reads only `info["speed_mps"]`."""
         with self._lock:

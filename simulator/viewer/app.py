@@ -14,11 +14,12 @@ from typing import Annotated, Any
 import pygame
 import typer
 
-from agents.human import HumanPolicy
+from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
-from simulator.viewer.hud import Hud, window_size
-from simulator.viewer.inputs import HELP, Command, FocusLost, Key, translate
+from simulator.viewer.hud import Hud, Mood, window_size
+from simulator.viewer.inputs import HELP, Command, FocusLost, Key, Rewind, translate
 from simulator.viewer.session import Session, Totals
+from simulator.viewer.wheel import Wheel
 
 ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
 POLICIES = ("human", "lane_keeper")
@@ -69,12 +70,8 @@ class Viewer:
         """`driver` takes the wheel instead of `settings.policy`."""
         self._settings = settings
         self._scale = settings.scale
-        self._human = HumanPolicy()
-        policy: Policy = driver or self._human
-        if driver is None and settings.policy == "lane_keeper":
-            from agents.lane_keeper import LaneKeeper
-
-            policy = LaneKeeper()
+        self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
+        policy: Policy = driver or self.wheel
         self.session = Session(
             settings.env_id,
             settings.env_arguments,
@@ -83,11 +80,12 @@ class Viewer:
             settings.seed,
             settings.frames,
             # A person needs a moment to find the keys; a counted drive must not hang without one.
-            wait_for_driver=policy is self._human and settings.frames is None,
+            wait_for_driver=policy is self.wheel and self.wheel.manual and settings.frames is None,
             record=settings.record,
         )
         self.screenshots: list[Path] = []
         self._fullscreen = False
+        self._help = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
 
@@ -139,16 +137,38 @@ class Viewer:
             self.session.join(timeout=30.0)
         pygame.quit()
 
-    def _obey(self, meaning: Key | Command | FocusLost | None) -> None:
+    def _obey(self, meaning: Key | Rewind | Command | FocusLost | None) -> None:
+        if meaning is not None:
+            self.session.notice = ""
         match meaning:
             case Key(control, down):
-                (self._human.press if down else self._human.release)(control)
+                (self.wheel.press if down else self.wheel.person.release)(control)
                 if down:
                     self.session.go()
+            case Rewind(down):
+                self.session.rewind(down)
             case FocusLost():
-                self._human.release_all()
+                self.wheel.person.release_all()
+                self.session.rewind(False)
+            case Command.STEP:
+                self.session.step_once()
+            case Command.SLOWER | Command.FASTER:
+                self.session.change_pace(0.5 if meaning is Command.SLOWER else 2.0)
+            case Command.SWITCH:
+                self.wheel.switch()
+                self.session.go()
+            case Command.BRANCH:
+                self.session.next_branch()
+            case Command.MARK:
+                self.session.mark()
+            case Command.RETURN:
+                self.session.go_to_mark()
+            case Command.HELP:
+                self._help = not self._help
             case Command.RESET:
                 self.session.ask_reset()
+            case Command.NEXT:
+                self.session.ask_reset(elsewhere=True)
             case Command.PAUSE:
                 self.session.toggle_pause()
             case Command.LARGER | Command.SMALLER:
@@ -181,20 +201,26 @@ class Viewer:
         latest = self.session.latest
         if latest is not None and latest.frame.shape[:2] != self._shape:
             self._resize()  # the window was opened for a picture of the usual size
-        still = "waiting" if self.session.waiting else "paused" if self.session.paused else ""
+        session = self.session
+        still = "rewinding" if session.rewinding else "waiting" if session.waiting else ""
+        still = still or ("paused" if session.paused else "")
         surface = self._surface = pygame.display.get_surface() or self._surface
         if latest is None:
             waited_s = time.perf_counter() - self._opened_s
             seen: object = round(waited_s * 20)
         else:
-            seen = (id(latest), still, surface.get_size())
+            at_wheel = "you" if self.wheel.manual else "autopilot"
+            shown = (still, at_wheel, session.pace, session.notice)
+            seen = (id(latest), shown, self._help, surface.get_size())
         if seen == self._drawn:
             return
         if latest is None:
             what = self._settings.env_arguments.get("world_model", "the reference world")
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
-            self._hud.draw(surface, latest, self.session.description, still)
+            self._hud.draw(surface, latest, session.description, Mood(*shown))
+            if self._help:
+                self._hud.draw_help(surface)
         pygame.display.flip()
         self._drawn = seen
 

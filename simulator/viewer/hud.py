@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from simulator.viewer.inputs import HELP
+from simulator.viewer.inputs import ALL_KEYS, HELP
 from simulator.viewer.session import Snapshot
 
 PANEL_SHARE = 0.26
@@ -18,7 +19,20 @@ PANEL_SHARE = 0.26
 INK, DIM, PANEL = (235, 238, 240), (140, 148, 155), (22, 25, 28)
 GOOD, WARN, BAD = (96, 200, 120), (240, 190, 70), (235, 90, 80)
 
+# of the border round the picture: a recorded frame, a drawn one. Told apart by colour-blind eyes as well
+RECORDED, DRAWN, BACKWARDS = (70, 140, 255), (60, 200, 140), (230, 120, 40)
+
 Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """How time runs and who drives, beside what the world shows."""
+
+    still: str = ""  # "waiting" for the driver, "paused", "rewinding", or "" while time goes on
+    at_wheel: str = "you"
+    pace: float = 1.0
+    notice: str = ""
 
 
 def window_size(frame_shape: tuple[int, ...], scale: float) -> tuple[int, int]:
@@ -61,12 +75,10 @@ class Hud:
         surface: pygame.Surface,
         snapshot: Snapshot,
         description: Mapping[str, str],
-        still: str = "",
+        mood: Mood = Mood(),
     ) -> None:
-        """One instant: picture, panel, and a word across the picture when the world stands still.
-
-        `still` says why: "waiting" for the driver, "paused", or "" while time goes on.
-        """
+        """One instant: picture, panel, and a word across the picture when the world stands still."""
+        still = mood.still
         width, height = surface.get_size()
         frame_height, frame_width = snapshot.frame.shape[:2]
         scale = min(width / frame_width, height / (frame_height * (1 + PANEL_SHARE)))
@@ -78,9 +90,20 @@ class Hud:
         surface.blit(self._enlarged(snapshot.frame, picture.size), picture)
         panel = pygame.Rect(picture.left, picture.bottom, picture.width, panel_height)
         pygame.draw.rect(surface, PANEL, panel)
-        self._panel(surface, panel, snapshot, description)
+        self._panel(surface, panel, snapshot, description, mood)
+        if "dream" in description.get("world", ""):
+            colour = RECORDED if snapshot.tick == 0 else DRAWN
+            border = max(2, picture.height // 90)
+            pygame.draw.rect(
+                surface, BACKWARDS if still == "rewinding" else colour, picture, border
+            )
         if still == "waiting":
             self._banner(surface, picture, "READY", "an arrow key or W A S D starts", GOOD)
+        elif still == "rewinding":
+            gone = f"{snapshot.rewound} ticks back"
+            self._banner(
+                surface, picture, "REWIND", f"{gone}; let go to drive on from here", BACKWARDS
+            )
         elif still == "paused":
             self._banner(surface, picture, "PAUSED", "P or Space goes on", INK)
         elif snapshot.ended:
@@ -88,12 +111,26 @@ class Hud:
             good = snapshot.ended in ("route_completed", "time_limit", "end_of_recording")
             self._banner(surface, picture, said, "R begins again", GOOD if good else BAD)
 
+    def draw_help(self, surface: pygame.Surface) -> None:
+        """All keys, over whatever is there."""
+        width, height = surface.get_size()
+        shade = pygame.Surface((width, height), pygame.SRCALPHA)
+        shade.fill((0, 0, 0, 215))
+        surface.blit(shade, (0, 0))
+        row = height // (len(ALL_KEYS) + 4)
+        self._text(surface, "Keys", (width // 2, row // 2), row, INK, 0.5)
+        for i, (keys, meaning) in enumerate(ALL_KEYS, 2):
+            self._text(surface, keys, (round(width * 0.36), i * row), round(row * 0.6), WARN, 1.0)
+            self._text(surface, meaning, (round(width * 0.39), i * row), round(row * 0.6), INK)
+        self._text(surface, "F1 closes", (width // 2, height - row), round(row * 0.6), DIM, 0.5)
+
     def _panel(
         self,
         surface: pygame.Surface,
         panel: pygame.Rect,
         snapshot: Snapshot,
         description: Mapping[str, str],
+        mood: Mood,
     ) -> None:
         line = max(9, panel.height // 6)
         pad = line // 2
@@ -129,14 +166,21 @@ class Hud:
             )
         runs = [description[key] for key in ("world", "backend", "device") if key in description]
         on_time = snapshot.missed == 0
+        slowed = f"x{mood.pace:g}   " if mood.pace < 1 else ""
         pace = (
-            f"{snapshot.ticks_per_s:.1f} ticks/s   {snapshot.step_ms:.0f} ms a step   "
+            f"{slowed}{snapshot.ticks_per_s:.1f} ticks/s   {snapshot.step_ms:.0f} ms a step   "
             f"{snapshot.missed} missed"
         )
+        driver = f"{mood.at_wheel} at the wheel"
+        if snapshot.branches > 1:
+            driver += f", {snapshot.branches} branches (B)"
         bottom = panel.bottom - pad - round(line * 2.1)
         self._text(surface, "  |  ".join(runs), (left, bottom), line, WARN)
         self._text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
-        self._text(surface, HELP, (left, bottom + round(line * 1.2)), round(line * 0.9), DIM)
+        low = bottom + round(line * 1.2)
+        small = round(line * 0.9)
+        self._text(surface, mood.notice or HELP, (left, low), small, WARN if mood.notice else DIM)
+        self._text(surface, driver, (panel.right - pad, low), small, INK, 1.0)
 
     def _gauge(
         self, surface: pygame.Surface, box: pygame.Rect, label: str, value: float, colour: Colour

@@ -14,60 +14,41 @@ class Command(enum.Enum):
     """What a person can ask of the window."""
 
     RESET = "reset"
+    NEXT = "next"
     PAUSE = "pause"
     QUIT = "quit"
     LARGER = "larger"
     SMALLER = "smaller"
     FULLSCREEN = "fullscreen"
     SCREENSHOT = "screenshot"
+    STEP = "step"
+    SLOWER = "slower"
+    FASTER = "faster"
+    SWITCH = "switch"
+    BRANCH = "branch"
+    MARK = "mark"
+    RETURN = "return"
+    HELP = "WASD or arrows · Backspace goes back in time · Space pause · F1 all keys"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A control's key went down or up."""
-
-    control: Control
-    down: bool
-
-
-class FocusLost:
-    """The window can't see keys go up any more."""
-
-
-CONTROLS = {
-    pygame.K_LEFT: Control.LEFT,
-    pygame.K_a: Control.LEFT,
-    pygame.K_RIGHT: Control.RIGHT,
-    pygame.K_d: Control.RIGHT,
-    pygame.K_UP: Control.THROTTLE,
-    pygame.K_w: Control.THROTTLE,
-    pygame.K_DOWN: Control.BRAKE,
-    pygame.K_s: Control.BRAKE,
-}
-
-COMMANDS = {
-    pygame.K_r: Command.RESET,
-    pygame.K_p: Command.PAUSE,
-    pygame.K_SPACE: Command.PAUSE,
-    pygame.K_q: Command.QUIT,
-    pygame.K_ESCAPE: Command.QUIT,
-    pygame.K_PLUS: Command.LARGER,
-    pygame.K_EQUALS: Command.LARGER,
-    pygame.K_KP_PLUS: Command.LARGER,
-    pygame.K_MINUS: Command.SMALLER,
-    pygame.K_KP_MINUS: Command.SMALLER,
-    pygame.K_f: Command.FULLSCREEN,
-    pygame.K_c: Command.SCREENSHOT,
-    pygame.K_F12: Command.SCREENSHOT,
-}
-
-HELP = (
-    "arrows or WASD drive · R again · P or Space pause · + - size · F full screen · "
-    "C picture · Q or Esc quit"
+ALL_KEYS = (
+    ("arrows, W A S D", "steer, throttle, brake; takes over from the autopilot"),
+    ("M", "you or the autopilot"),
+    ("Backspace, held", "back in time"),
+    ("B", "to the next branch of what was driven"),
+    ("F5, F9", "mark this moment, return to it"),
+    ("P, Space", "pause"),
+    ("N, .", "a single step"),
+    ("[ ]", "slower, faster"),
+    ("R, T", "the same start again, the next one"),
+    ("+ -, F", "size of the window, full screen"),
+    ("C, F12", "save a picture"),
+    ("Q, Esc", "quit"),
 )
+"""Keys and what they do, for the help screen."""
 
 
-def translate(event: pygame.event.Event) -> Key | Command | FocusLost | None:
+def translate(event: pygame.event.Event) -> Key | Rewind | Command | FocusLost | None:
     """What an event means to us, None for nothing."""
     if event.type == pygame.QUIT:
         return Command.QUIT
@@ -76,7 +57,9 @@ def translate(event: pygame.event.Event) -> Key | Command | FocusLost | None:
     if event.type == pygame.KEYDOWN:
         if event.key in CONTROLS:
             return Key(CONTROLS[event.key], down=True)
-        return COMMANDS.get(event.key)
+        return Rewind(down=True) if event.key == REWIND else COMMANDS.get(event.key)
     if event.type == pygame.KEYUP and event.key in CONTROLS:
         return Key(CONTROLS[event.key], down=False)
+    if event.type == pygame.KEYUP and event.key == REWIND:
+        return Rewind(down=False)
     return None

@@ -21,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
+from simulator.viewer.timeline import Moment, Timeline
 
 END_PAUSE_S = 2.0
 """How long the end of an episode stays on screen before the next one begins by itself."""
 
 TIMED_STEPS = 50
+REWIND_PACE = 2.0  # time runs backwards so much faster than forwards
+SLOWEST = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,9 @@ class Snapshot:
     ticks_per_s: float
     step_ms: float  # median of the last steps
     missed: int  # deadlines since the window opened
+    tick: int = 0  # since the episode began
+    branches: int = 1  # of what was driven in this episode
+    rewound: int = 0  # ticks gone back since time ran forward
 
 
 @dataclass(slots=True)
@@ -69,7 +75,7 @@ class Session(threading.Thread):
         env_arguments: passed on to `gymnasium.make`.
         policy: who drives.
         ticks_per_s: the world's pace; 0 for as fast as it goes.
-        seed: of the first episode; later ones count up.
+        seed: of the first start; others count up.
         max_steps: stop after as many steps, None never.
         wait_for_driver: hold every episode at its first frame until `go` is called.
         record: folder for recordings of every episode, None for none.
@@ -97,7 +103,17 @@ class Session(threading.Thread):
         self._env_id, self._env_arguments = env_id, dict(env_arguments)
         self._policy, self._seed, self._max_steps = policy, seed, max_steps
         self._record = record
-        self._period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
+        self._full_period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
+        self.pace = 1.0  # share of the world's own
+        self.rewinding = False
+        self.notice = ""  # why something that was asked for doesn't work, or what was done
+        self._timeline = Timeline()
+        self._marked: Moment | None = None
+        self._rewound = 0
+        self._start = 0  # counts starts, which seeds follow
+        self._moved = False  # the timeline is elsewhere than the world
+        self._saves = False
+        self._single, self._jump, self._return = (threading.Event() for _ in range(3))
         self._stop_asked, self._reset_asked = threading.Event(), threading.Event()
         self._wake = threading.Event()
         self._moments: deque[float] = deque(maxlen=TIMED_STEPS)
@@ -108,8 +124,9 @@ class Session(threading.Thread):
         self._stop_asked.set()
         self._wake.set()
 
-    def ask_reset(self) -> None:
-        """Begin a new episode at the next tick."""
+    def ask_reset(self, elsewhere: bool = False) -> None:
+        """Begin again at the next tick: the same start, or the next one."""
+        self._start += elsewhere
         self._reset_asked.set()
         self._wake.set()
 
@@ -117,6 +134,51 @@ class Session(threading.Thread):
         """The driver is ready."""
         self.waiting = False
         self._wake.set()
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether the world saves its moments; a recording has to go on as it began."""
+        return self._record is None and self._saves
+
+    def rewind(self, on: bool) -> None:
+        """Let time run backwards, or forwards again."""
+        if on and not self.can_go_back:
+            self.notice = (
+                "no way back while recording" if self._record else "this world can't go back"
+            )
+            return
+        self.rewinding = on
+        self._wake.set()
+
+    def step_once(self) -> None:
+        """One tick, then pause."""
+        self.paused = True
+        self._single.set()
+        self._wake.set()
+
+    def change_pace(self, factor: float) -> None:
+        """Slower or faster, between an eighth and the world's own pace."""
+        self.pace = min(1.0, max(SLOWEST, self.pace * factor))
+        self._wake.set()
+
+    def next_branch(self) -> None:
+        """Go to where another branch has got to."""
+        self._jump.set()
+        self._wake.set()
+
+    def mark(self) -> None:
+        """Remember this moment."""
+        if self.can_go_back:
+            self._marked, self.notice = self._timeline.now, "marked: F9 returns here"
+
+    def go_to_mark(self) -> None:
+        """Return to the moment that was marked."""
+        self._return.set()
+        self._wake.set()
+
+    @property
+    def _period_s(self) -> float:
+        return self._full_period_s / self.pace
 
     def toggle_pause(self) -> None:
         """Stop the world's time, or let it go on."""
@@ -132,6 +194,7 @@ class Session(threading.Thread):
                 from simulator.recording.recorder import RecordEpisodes
 
                 environment = RecordEpisodes(environment, self._record)
+            self._saves = hasattr(environment.unwrapped, "save_state")
             try:
                 describe = getattr(environment.unwrapped, "describe", dict)
                 self.description = dict(describe())
@@ -148,19 +211,62 @@ class Session(threading.Thread):
             if self._reset_asked.is_set():
                 observation, info = self._begin(environment)
                 deadline = self._restart_clock()
-            elif self.paused or self.waiting:
+            elif self.rewinding:
+                self._back()
+                self._stop_asked.wait(self._full_period_s / REWIND_PACE)
+                deadline = self._restart_clock()
+            elif self._jump.is_set() or self._return.is_set():
+                self._go_elsewhere()
+            elif self._moved:
+                observation, info = self._restore(environment)
+                deadline = self._restart_clock()
+            elif (self.paused and not self._single.is_set()) or self.waiting:
                 self._wait(1.0)
                 deadline = self._restart_clock()
             elif self.latest is not None and self.latest.ended:
                 if not self._wait(END_PAUSE_S):
-                    self._reset_asked.set()
+                    self.ask_reset(elsewhere=True)
             else:
+                self._single.clear()
                 self._stop_asked.wait(max(0.0, deadline - time.perf_counter()))
                 observation, info, late = self._tick(environment, observation, info, deadline)
                 # After a missed deadline the world goes on from now: catching up would race.
                 deadline = time.perf_counter() if late else deadline + self._period_s
                 if self._max_steps is not None and self.totals.steps >= self._max_steps:
                     return
+
+    def _back(self) -> None:
+        moment = self._timeline.back()
+        if moment is not None:
+            self._rewound += 1
+            self._moved = True
+            self._show(moment)
+
+    def _go_elsewhere(self) -> None:
+        if self._jump.is_set():
+            moment = self._timeline.next_branch()
+            self.notice = (
+                "" if moment else "there is no other branch: go back, and drive on from there"
+            )
+        else:
+            moment = self._marked
+            if moment is None or not self._timeline.go_to(moment):
+                moment, self.notice = None, "no moment of this episode is marked: F5 marks one"
+        self._jump.clear()
+        self._return.clear()
+        if moment is not None:
+            self._moved = True
+            self._show(moment)
+
+    def _restore(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
+        """Put the world where the timeline is."""
+        moment = self._timeline.now
+        assert moment is not None
+        environment.unwrapped.restore_state(moment.state)  # type: ignore[attr-defined]
+        if moment.memory is not None:
+            self._policy.restore_state(moment.memory)  # type: ignore[attr-defined]
+        self._moved, self._rewound = False, 0
+        return moment.frame, dict(moment.info)
 
     def _restart_clock(self) -> float:
         """When the next tick is due after a stop; the stop doesn't count as slowness."""
@@ -177,11 +283,12 @@ class Session(threading.Thread):
         self._reset_asked.clear()
         if self.totals.episodes:
             self.waiting = self._wait_for_driver
-        seed = self._seed + self.totals.episodes
+        self._moved, self._rewound, self.rewinding = False, 0, False
+        seed = self._seed + self._start
         observation, info = environment.reset(seed=seed)
         self._policy.reset(seed)
         self.totals.episodes += 1
-        self._publish(observation, info, np.zeros(2, np.float32), 0.0, "")
+        self._publish(environment, observation, info, np.zeros(2, np.float32), 0.0, "", first=True)
         return observation, info
 
     def _tick(
@@ -208,29 +315,49 @@ class Session(threading.Thread):
         if terminated or truncated:
             ended = str(info.get("termination_reason") or "the end")
             self.totals.endings[ended] += 1
-        self._publish(observation, info, action, float(reward), ended)
+        self._publish(environment, observation, info, action, float(reward), ended)
         return observation, info, late
 
     def _publish(
         self,
+        environment: gymnasium.Env[Any, Any],
         frame: NDArray[np.uint8],
         info: Mapping[str, Any],
         action: NDArray[np.float32],
         reward: float,
         ended: str,
+        first: bool = False,
     ) -> None:
-        last = self.latest
-        same = last is not None and last.episode == self.totals.episodes
+        """Keep the new moment, and show it."""
+        last = None if first else self._timeline.now
+        save = self._record is None and self._saves
+        moment = Moment(
+            frame,
+            dict(info),
+            action,
+            reward + (last.episode_return if last is not None else 0.0),
+            ended,
+            last.tick + 1 if last is not None else 0,
+            environment.unwrapped.save_state() if save else None,  # type: ignore[attr-defined]
+            self._policy.save_state() if save and hasattr(self._policy, "save_state") else None,
+        )
+        (self._timeline.begin if first else self._timeline.add)(moment)
+        self._show(moment)
+
+    def _show(self, moment: Moment) -> None:
         span_s = self._moments[-1] - self._moments[0] if len(self._moments) > 1 else 0.0
         self.latest = Snapshot(
-            frame=frame,
-            info=info,
-            action=action,
+            frame=moment.frame,
+            info=moment.info,
+            action=moment.action,
             steps=self.totals.steps,
             episode=self.totals.episodes,
-            episode_return=reward + (last.episode_return if last is not None and same else 0.0),
-            ended=ended,
+            episode_return=moment.episode_return,
+            ended=moment.ended,
             ticks_per_s=(len(self._moments) - 1) / span_s if span_s > 0.0 else 0.0,
             step_ms=1000 * statistics.median(self._durations_s) if self._durations_s else 0.0,
             missed=self.totals.missed,
+            tick=moment.tick,
+            branches=self._timeline.branches,
+            rewound=self._rewound,
         )

@@ -26,6 +26,12 @@ class PacedEnv(gymnasium.Env[Any, Any]):
         self._step_s, self._ends, self._broken = step_s, ends, broken
         self._steps = 0
 
+    def save_state(self) -> int:
+        return self._steps
+
+    def restore_state(self, state: int) -> None:
+        self._steps = state
+
     def describe(self) -> dict[str, str]:
         return {"world": "paced", "backend": "none", "device": "a test"}
 
@@ -48,7 +54,14 @@ class PacedEnv(gymnasium.Env[Any, Any]):
         return frame, 1.0, bool(info["termination_reason"]), False, info
 
 
+class ForgetfulEnv(PacedEnv):
+    """A world that can't save its moments."""
+
+    save_state = restore_state = property()  # type: ignore[assignment]
+
+
 gymnasium.register("toy/Paced-v0", entry_point=PacedEnv)
+gymnasium.register("toy/Forgetful-v0", entry_point=ForgetfulEnv)
 
 
 class Driven:

@@ -39,6 +39,7 @@ def display() -> Iterator[str]:
 
 
 BRAKE_RED = (235, 90, 80)
+BACKWARDS = (230, 120, 40)
 PATIENCE_S = 60.0
 
 
@@ -52,8 +53,14 @@ def test_a_person_drives_in_a_real_window(display: str, tmp_path: Path) -> None:
     def screen() -> np.ndarray:
         return np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB"))
 
-    def red_pixels() -> int:
-        return int((screen() == BRAKE_RED).all(axis=2).sum())
+    def pixels(colour: tuple[int, int, int]) -> int:
+        return int((screen() == colour).all(axis=2).sum())
+
+    def until_seen(colour: tuple[int, int, int], said: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while pixels(colour) < 100:
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
 
     game = subprocess.Popen(
         [sys.executable, "-m", "simulator.cli", "play", "--env", "truth"],
@@ -67,14 +74,15 @@ def test_a_person_drives_in_a_real_window(display: str, tmp_path: Path) -> None:
         for line in game.stdout:
             if line.startswith("RUNNING"):
                 break
-        assert red_pixels() == 0
+        assert pixels(BRAKE_RED) == 0
         press("keydown", "Down")
-        deadline = time.monotonic() + PATIENCE_S
-        while red_pixels() < 100:  # until the brake's bar has grown
-            assert time.monotonic() < deadline, "the key never reached the brake"
-            time.sleep(0.1)
+        until_seen(BRAKE_RED, "the key never reached the brake")
         assert screen().std() > 20.0  # a landscape, not one colour
         press("keyup", "Down")
+        assert pixels(BACKWARDS) == 0
+        press("keydown", "BackSpace")
+        until_seen(BACKWARDS, "time never ran backwards")
+        press("keyup", "BackSpace")
         press("key", "Escape")
         rest, _ = game.communicate(timeout=PATIENCE_S)
     finally:
