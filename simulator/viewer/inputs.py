@@ -28,8 +28,69 @@ class Command(enum.Enum):
     BRANCH = "branch"
     MARK = "mark"
     RETURN = "return"
-    HELP = "WASD or arrows · Backspace goes back in time · Space pause · F1 all keys"
+    HELP = "help"
 
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A control's key went down or up."""
+
+    control: Control
+    down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Time runs backwards while the key is down."""
+
+    down: bool
+
+
+class FocusLost:
+    """The window can't see keys go up any more."""
+
+
+CONTROLS = {
+    pygame.K_LEFT: Control.LEFT,
+    pygame.K_a: Control.LEFT,
+    pygame.K_RIGHT: Control.RIGHT,
+    pygame.K_d: Control.RIGHT,
+    pygame.K_UP: Control.THROTTLE,
+    pygame.K_w: Control.THROTTLE,
+    pygame.K_DOWN: Control.BRAKE,
+    pygame.K_s: Control.BRAKE,
+}
+
+COMMANDS = {
+    pygame.K_r: Command.RESET,
+    pygame.K_t: Command.NEXT,
+    pygame.K_p: Command.PAUSE,
+    pygame.K_SPACE: Command.PAUSE,
+    pygame.K_q: Command.QUIT,
+    pygame.K_ESCAPE: Command.QUIT,
+    pygame.K_PLUS: Command.LARGER,
+    pygame.K_EQUALS: Command.LARGER,
+    pygame.K_KP_PLUS: Command.LARGER,
+    pygame.K_MINUS: Command.SMALLER,
+    pygame.K_KP_MINUS: Command.SMALLER,
+    pygame.K_f: Command.FULLSCREEN,
+    pygame.K_c: Command.SCREENSHOT,
+    pygame.K_F12: Command.SCREENSHOT,
+    pygame.K_n: Command.STEP,
+    pygame.K_PERIOD: Command.STEP,
+    pygame.K_COMMA: Command.SLOWER,
+    pygame.K_LEFTBRACKET: Command.SLOWER,
+    pygame.K_RIGHTBRACKET: Command.FASTER,
+    pygame.K_m: Command.SWITCH,
+    pygame.K_b: Command.BRANCH,
+    pygame.K_F5: Command.MARK,
+    pygame.K_F9: Command.RETURN,
+    pygame.K_F1: Command.HELP,
+}
+
+REWIND = pygame.K_BACKSPACE
+
+HELP = "WASD or arrows · Backspace goes back in time · Space pause · F1 all keys"
 
 ALL_KEYS = (
     ("arrows, W A S D", "steer, throttle, brake; takes over from the autopilot"),
