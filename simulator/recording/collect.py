@@ -12,7 +12,9 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -200,13 +202,20 @@ def collect(
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     count = min(workers or os.cpu_count() or 1, len(todo))
-    pool = multiprocessing.get_context("spawn").Pool(count, _start_worker)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_worker)
     try:
-        yield from pool.imap_unordered(_work, todo)
-        pool.close()
+        jobs = iter(todo)
+        # few at a time: what isn't handed out needn't be taken back when someone stops this
+        running = {pool.submit(_work, job) for job in islice(jobs, 2 * count)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(_work, job) for job in islice(jobs, len(done))}
+            yield from (future.result() for future in done)
     finally:
-        pool.terminate()
-        pool.join()
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()  # in the middle of a drive, if need be
+        pool.shutdown(cancel_futures=True)
         discard_partials(folder)
 
 
