@@ -1,4 +1,4 @@
-"""A person at the wheel: keys that are up or down become smooth steering and pedals.
+"""A person at the wheel: keys become smooth steering and pedals; axes are taken as they are.
 
 It knows nothing of windows: whoever reads the keyboard calls `press` and `release`, from any thread.
 """
@@ -55,12 +55,19 @@ class HumanPolicy:
         self._tapped: set[Control] = set()
         self._steer_share = 0.0
         self._accelerate = 0.0
+        self._axes: tuple[float, float] | None = None
+
+    def hold(self, steer: float, pedal: float) -> None:
+        """Axes of a gamepad or a wheel, both in [-1, 1]: they hold until they move, or a key is pressed."""
+        with self._lock:
+            self._axes = (min(1.0, max(-1.0, steer)), min(1.0, max(-1.0, pedal)))
 
     def press(self, control: Control) -> None:
         """A key went down."""
         with self._lock:
             self._held.add(control)
             self._tapped.add(control)
+            self._axes = None
 
     def release(self, control: Control) -> None:
         """A key went up."""
@@ -72,6 +79,7 @@ class HumanPolicy:
         with self._lock:
             self._held.clear()
             self._tapped.clear()
+            self._axes = None
 
     def reset(self, seed: int | None = None) -> None:
         """Centre the wheel and lift the pedals; keys that are still down stay down."""
@@ -89,8 +97,12 @@ class HumanPolicy:
     def act(self, observation: Any, info: Mapping[str, Any]) -> NDArray[np.float32]:
         """`[steer, accelerate]` after one more tick of the keys; reads only `info["speed_mps"]`."""
         with self._lock:
-            down = self._held | self._tapped
+            down, axes = self._held | self._tapped, self._axes
             self._tapped.clear()
+        allowed = self._allowed_steer(float(info.get("speed_mps", 0.0)))
+        if axes is not None:  # an axis is smooth by itself
+            self._steer_share, self._accelerate = axes
+            return np.array([axes[0] * allowed, axes[1]], np.float32)
         config = self._config
         side = (Control.LEFT in down) - (Control.RIGHT in down)
         away = side * self._steer_share >= 0.0 and side != 0
@@ -105,8 +117,7 @@ class HumanPolicy:
         if pedal * self._accelerate < 0.0:
             self._accelerate = 0.0  # from one pedal to the other the foot lifts at once
         self._accelerate = _approach(self._accelerate, pedal, rate * self._dt_s)
-        steer = self._steer_share * self._allowed_steer(float(info.get("speed_mps", 0.0)))
-        return np.array([steer, self._accelerate], np.float32)
+        return np.array([self._steer_share * allowed, self._accelerate], np.float32)
 
     def _allowed_steer(self, speed_mps: float) -> float:
         """Share of full lock that keeps lateral acceleration within `lateral_mps2`."""

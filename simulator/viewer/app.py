@@ -16,10 +16,20 @@ import typer
 
 from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
+from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
-from simulator.viewer.inputs import HELP, Command, FocusLost, Key, Rewind, translate
+from simulator.viewer.inputs import (
+    HELP,
+    Axes,
+    Command,
+    FocusLost,
+    Key,
+    Rewind,
+    Unplugged,
+    translate,
+)
 from simulator.viewer.session import Session, Totals
-from simulator.viewer.wheel import Wheel
+from simulator.viewer.wheel import TAKES_OVER, Wheel
 
 ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
 POLICIES = ("human", "lane_keeper")
@@ -104,8 +114,11 @@ class Viewer:
 
         Raises:
             NoDisplayError: no screen; says what to do.
+            ValueError: the user's mapping of gamepads can't be read.
         """
+        mappings = load_mappings(gamepad_file())
         open_display()
+        self.gamepads = Gamepads(mappings)
         self._hud = Hud()
         self._resize()
         pygame.display.set_caption("Dreamlane")
@@ -120,7 +133,7 @@ class Viewer:
         """
         first = pygame.event.wait(POLL_MS)
         for event in [first, *pygame.event.get()]:
-            meaning = translate(event)
+            meaning = translate(event) or self.gamepads.translate(event)
             if meaning is Command.QUIT:
                 return False
             self._obey(meaning)
@@ -137,7 +150,7 @@ class Viewer:
             self.session.join(timeout=30.0)
         pygame.quit()
 
-    def _obey(self, meaning: Key | Rewind | Command | FocusLost | None) -> None:
+    def _obey(self, meaning: Key | Axes | Rewind | Command | FocusLost | Unplugged | None) -> None:
         if meaning is not None:
             self.session.notice = ""
         match meaning:
@@ -145,6 +158,14 @@ class Viewer:
                 (self.wheel.press if down else self.wheel.person.release)(control)
                 if down:
                     self.session.go()
+            case Axes(steer, pedal):
+                self.wheel.hold(steer, pedal)
+                if abs(pedal) > TAKES_OVER:
+                    self.session.go()
+            case Unplugged(name):
+                self.wheel.person.release_all()
+                self.session.rewind(False)
+                self.session.notice = f"{name} is gone: the keyboard drives"
             case Rewind(down):
                 self.session.rewind(down)
             case FocusLost():

@@ -46,6 +46,21 @@ class Rewind:
     down: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Where a gamepad's or a steering wheel's axes are."""
+
+    steer: float  # left positive, -1 to 1
+    pedal: float  # -1 brake to 1 throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Unplugged:
+    """A device is gone."""
+
+    name: str
+
+
 class FocusLost:
     """The window can't see keys go up any more."""
 

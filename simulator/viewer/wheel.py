@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from agents.human import Control, HumanPolicy
 from agents.policy import Policy
 
+TAKES_OVER = 0.15
+"""An axis that is moved so far takes the wheel from the autopilot."""
+
 
 class Wheel:
     """A policy that is a person or an autopilot, switched at any time.
@@ -31,6 +34,13 @@ class Wheel:
             self.person.reset()
             self.manual = True
         self.person.press(control)
+
+    def hold(self, steer: float, pedal: float) -> None:
+        """Axes of a gamepad; small ones don't take over, since few sticks rest at zero."""
+        if not self.manual and max(abs(steer), abs(pedal)) < TAKES_OVER:
+            return
+        self.manual = True
+        self.person.hold(steer, pedal)
 
     def switch(self) -> None:
         """The other one drives."""

@@ -1,0 +1,154 @@
+"""A gamepad in the window, by the events that SDL makes of one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pygame
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.human import Control, HumanPolicy
+from simulator.viewer.gamepad import Mapping, load_mappings, save_mapping
+
+PAD = 7
+
+
+def moved(axis: int, value: float) -> None:
+    event = {"instance_id": PAD, "axis": axis, "value": value}
+    pygame.event.post(pygame.event.Event(pygame.JOYAXISMOTION, event))
+
+
+def button(number: int, down: bool = True) -> None:
+    kind = pygame.JOYBUTTONDOWN if down else pygame.JOYBUTTONUP
+    pygame.event.post(pygame.event.Event(kind, {"instance_id": PAD, "button": number}))
+
+
+@pytest.fixture
+def padded(drive):
+    """A drive with a gamepad plugged in."""
+    driven = drive(frames=10_000)
+    driven.viewer.gamepads.add(PAD, "a pad")
+    driven.until_steps(1)
+    return driven
+
+
+def test_the_stick_steers_and_the_triggers_are_pedals(padded):
+    moved(0, -1.0)  # to the left
+    moved(5, 0.0)  # half pressed
+    padded.until(lambda: padded.action[0] > 0.3 and padded.action[1] == pytest.approx(0.5))
+    moved(2, 1.0)
+    padded.until(lambda: padded.action[1] == -1.0)  # the brake wins
+    moved(2, -1.0)
+    moved(5, -1.0)
+    moved(0, 0.0)
+    padded.until(lambda: tuple(padded.action) == (0.0, 0.0))
+
+
+def test_a_key_takes_over_from_the_stick(padded):
+    moved(0, -1.0)
+    padded.until(lambda: padded.action[0] > 0.3)
+    padded.key(pygame.K_RIGHT)
+    padded.until(lambda: padded.action[0] < 0.0)
+
+
+def test_a_stick_that_does_not_rest_at_zero_leaves_the_autopilot_alone(drive):
+    driven = drive(policy="lane_keeper", frames=10_000)
+    driven.viewer.gamepads.add(PAD, "a worn pad")
+    driven.until_steps(1)
+    moved(0, 0.1)
+    driven.until_steps(3)
+    assert not driven.viewer.wheel.manual
+    moved(0, 0.9)
+    driven.until(lambda: driven.viewer.wheel.manual)
+    button(3)
+    driven.until(lambda: not driven.viewer.wheel.manual)
+
+
+def test_buttons_pause_begin_again_and_go_back(padded):
+    padded.until_steps(8)
+    button(4)
+    padded.until(lambda: padded.session.latest.rewound >= 3)
+    button(4, down=False)
+    padded.until(lambda: not padded.session.rewinding)
+    button(7)
+    padded.until(lambda: padded.session.paused)
+    button(7)
+    button(6)
+    padded.until(lambda: padded.session.totals.episodes == 2)
+
+
+def test_a_pad_that_is_unplugged_lets_go_and_the_drive_goes_on(padded):
+    moved(0, -1.0)
+    padded.until(lambda: padded.action[0] > 0.3)
+    pygame.event.post(pygame.event.Event(pygame.JOYDEVICEREMOVED, {"instance_id": PAD}))
+    padded.until(lambda: padded.action[0] == 0.0)
+    assert "a pad is gone" in padded.session.notice
+    steps = padded.session.totals.steps
+    moved(0, -1.0)  # nobody's event
+    padded.until(lambda: padded.session.totals.steps > steps + 3)
+    assert padded.action[0] == 0.0
+
+
+@given(st.floats(-1, 1))
+def test_the_curve_keeps_sides_ends_and_the_dead_middle(axis):
+    mapping = Mapping()
+    steer = mapping.steer(axis)
+    assert -1.0 <= steer <= 1.0
+    assert steer == -mapping.steer(-axis)
+    assert (steer == 0.0) == (abs(axis) <= mapping.dead_zone)
+    assert axis * steer <= 0.0  # to the right is negative
+    assert mapping.steer(-1.0) == 1.0
+
+
+def test_a_mapping_is_kept_by_the_name_of_its_device(tmp_path):
+    path = tmp_path / "dreamlane" / "gamepad.json"
+    assert load_mappings(path) == {}
+    save_mapping(path, "a wheel", Mapping(throttle_axis=1, brake_axis=3))
+    save_mapping(path, "a pad", Mapping(curve=2.0))
+    assert load_mappings(path)["a wheel"].brake_axis == 3
+    assert load_mappings(path)["a pad"].curve == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "gamepad.json"),
+        ('{"a": {"wheel": 1}}', "wheel"),
+        ('{"a": {"curve": 0}}', "curve 0.2 to 5"),
+    ],
+)
+def test_a_mapping_that_can_not_be_read_says_so(tmp_path, text, said):
+    path = tmp_path / "gamepad.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        load_mappings(path)
+    with pytest.raises(ValueError, match="accepted: device names"):
+        load_mappings(path)
+
+
+def test_the_user_s_own_mapping_is_used(drive, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "dreamlane").mkdir()
+    (tmp_path / "dreamlane" / "gamepad.json").write_text(
+        json.dumps({"a wheel": {"throttle_axis": 1}})
+    )
+    driven = drive(frames=10_000)
+    driven.viewer.gamepads.add(PAD, "a wheel")
+    driven.until_steps(1)
+    moved(1, 1.0)
+    driven.until(lambda: driven.action[1] == 1.0)
+
+
+def test_axes_keep_to_what_the_speed_allows():
+    person = HumanPolicy()
+    person.hold(1.0, 0.3)
+    fast = person.act(None, {"speed_mps": 25.0})
+    slow = person.act(None, {"speed_mps": 3.0})
+    assert 0 < fast[0] < slow[0] <= 1.0
+    assert fast[1] == pytest.approx(0.3)
+    person.press(Control.BRAKE)
+    assert person.act(None, {"speed_mps": 3.0})[1] < 0.3
+    assert np.isfinite(fast).all()
