@@ -47,7 +47,8 @@ class Mapping:
     def steer(self, axis: float) -> float:
         """Wheel, left positive, from the axis."""
         beyond = max(0.0, abs(axis) - self.dead_zone) / (1.0 - self.dead_zone)
-        return -(min(1.0, beyond) ** self.curve) * (1.0 if axis >= 0 else -1.0)
+        size = float(min(1.0, beyond) ** self.curve)
+        return -size if axis >= 0 else size
 
 
 def gamepad_file() -> Path:
