@@ -41,7 +41,8 @@ class StepOutput:
     state: Mapping[str, NDArray[np.float32]]  # STATE_HEADS -> (B,)
     events: Mapping[str, NDArray[np.float32]]  # EVENT_HEADS -> (B,) probabilities in [0, 1]
     known: frozenset[str]  # heads this checkpoint was trained on; the others are noise
-    surprise_B: NDArray[np.float32]  # mean entropy of the sampled tokens' distributions, nats
+    # mean entropy of the sampled tokens' distributions, nats; NaN where a family says no odds
+    surprise_B: NDArray[np.float32]
     drift_B: NDArray[np.float32]  # 0 inside the training range of image statistics, grows outside
     tokens_BL: NDArray[np.int16]  # -1 where a scale was left out
     latent_BChw: NDArray[np.float32]
@@ -88,7 +89,8 @@ class Engine(Protocol):
         """Advance with a given frame instead of a dreamed one: it followed on `action`."""
 
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
-        """Dream the next frame. `noise_BL` is uniform in [0, 1), one number a token."""
+        """Dream the next frame. `noise_BL` is uniform in [0, 1): one number a token, or what the family takes
+        (`draw_noise` knows)."""
 
     def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Noise for one step, each row from its own generator."""
