@@ -66,7 +66,7 @@ def replay(
 
     episode = _one_episode(recording)
     if output is None:
-        from simulator.viewer.app import NoDisplayError, open_display
+        from simulator.viewer.display import NoDisplayError, open_display
 
         try:
             open_display()  # refused now, not after minutes of dreaming

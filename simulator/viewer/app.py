@@ -1,25 +1,23 @@
-"""`dreamlane play`: a window in which a person, or a policy, drives the dream or the reference world.
+"""The window of `dreamlane play`, in which a person, or a policy, drives the dream or the reference world.
 
 The window reads keys and draws in the main thread; the world ticks in `session.Session`.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pygame
-import typer
 
 from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
+from simulator.viewer.display import open_display
 from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
 from simulator.viewer.inputs import (
-    HELP,
     Axes,
     Command,
     FocusLost,
@@ -28,18 +26,14 @@ from simulator.viewer.inputs import (
     Unplugged,
     translate,
 )
-from simulator.viewer.session import Session, Totals
+from simulator.viewer.session import Session
+from simulator.viewer.snapshot import Totals
 from simulator.viewer.wheel import TAKES_OVER, Wheel
 
-ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
 POLICIES = ("human", "lane_keeper")
 FRAME_SHAPE = (128, 256)  # for the window before the first frame tells
 POLL_MS = 16
 LARGEST, SMALLEST = 10, 1
-
-
-class NoDisplayError(OSError):
-    """There is no screen to open a window on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,78 +247,3 @@ class Viewer:
         pygame.image.save(self._surface, path)
         self.screenshots.append(path)
         print(f"saved {path}")
-
-
-def open_display() -> None:
-    """Initialise pygame's display.
-
-    Raises:
-        NoDisplayError: no screen. SDL would fall back to drivers that show nothing without a word.
-    """
-    try:
-        pygame.display.init()
-        driver = pygame.display.get_driver()
-    except pygame.error as error:
-        raise NoDisplayError(_no_display(str(error))) from error
-    asked = os.environ.get("SDL_VIDEODRIVER") or os.environ.get("SDL_VIDEO_DRIVER")
-    if not asked and driver in ("dummy", "offscreen", "evdev"):
-        pygame.display.quit()
-        raise NoDisplayError(_no_display(f"SDL fell back to {driver!r}, which shows nothing"))
-
-
-def _no_display(why: str) -> str:
-    return (
-        f"no display to open a window on ({why}). On a machine without a screen run "
-        "`xvfb-run -a dreamlane play ...`, or SDL_VIDEODRIVER=dummy dreamlane play ... to drive "
-        "unseen; over ssh use `ssh -X`"
-    )
-
-
-def farewell(totals: Totals, world: str) -> str:
-    """What the drive was, in one line."""
-    endings = ", ".join(f"{n} x {why.replace('_', ' ')}" for why, n in totals.endings.items())
-    return (
-        f"Drove {totals.steps} steps in {totals.episodes} episode(s) of the {world}"
-        f"{': ' + endings if endings else ''}. {totals.ticks_per_s:.1f} ticks/s, "
-        f"{totals.missed} missed deadlines."
-    )
-
-
-def play(
-    env: Annotated[str, typer.Option(help="dream or truth")] = "dream",
-    scenario: Annotated[
-        str | None, typer.Option(help="a name, or random; calm_cruise where the model has it")
-    ] = None,
-    model: Annotated[str, typer.Option(help="a shipped model or a checkpoint folder")] = "town",
-    scale: Annotated[int, typer.Option(help="window size, times 256x128")] = 4,
-    fps_limit: Annotated[float, typer.Option(help="ticks/s; 10 is real time, 0 no limit")] = 10.0,
-    frames: Annotated[int | None, typer.Option(help="stop after so many steps")] = None,
-    policy: Annotated[str, typer.Option(help="human or lane_keeper")] = "human",
-    seed: Annotated[int, typer.Option(help="of the first episode")] = 0,
-    record: Annotated[
-        Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")
-    ] = None,
-) -> None:
-    """Drive with the keyboard in a window."""
-    if env not in ENVIRONMENTS:
-        raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
-    arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
-    if env == "dream":
-        arguments["world_model"] = model
-    settings = PlaySettings(
-        ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed, record=record
-    )
-    viewer = Viewer(settings)
-    viewer.open()
-    print(f"Loading. {HELP}", flush=True)
-    said = False
-    try:
-        while viewer.pump():
-            if not said and viewer.session.latest is not None:
-                print("RUNNING " + " | ".join(viewer.session.description.values()), flush=True)
-                said = True
-    finally:
-        viewer.close()
-    print(farewell(viewer.session.totals, viewer.session.description.get("world", env)))
-    if record is not None:
-        print(f"Recorded below {record}: `dreamlane replay RECORDING` shows one.")

@@ -11,7 +11,7 @@ import pygame
 from numpy.typing import NDArray
 
 from simulator.viewer.inputs import ALL_KEYS, HELP
-from simulator.viewer.session import Snapshot
+from simulator.viewer.snapshot import Snapshot
 
 PANEL_SHARE = 0.26
 """Height of the panel as a share of the picture's."""

@@ -10,9 +10,8 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
+from simulator.viewer.snapshot import Snapshot, Totals
 from simulator.viewer.timeline import Moment, Timeline
 
 END_PAUSE_S = 2.0
@@ -29,42 +29,6 @@ END_PAUSE_S = 2.0
 TIMED_STEPS = 50
 REWIND_PACE = 2.0  # time runs backwards so much faster than forwards
 SLOWEST = 0.125
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The newest instant, complete in itself: the window draws it without asking anyone."""
-
-    frame: NDArray[np.uint8]  # (H, W, 3)
-    info: Mapping[str, Any]
-    action: NDArray[np.float32]  # (2,), the one that led here
-    steps: int  # since the window opened
-    episode: int  # counted from 1
-    episode_return: float
-    ended: str  # why the episode ended, "" while it goes on
-    ticks_per_s: float
-    step_ms: float  # median of the last steps
-    missed: int  # deadlines since the window opened
-    tick: int = 0  # since the episode began
-    branches: int = 1  # of what was driven in this episode
-    rewound: int = 0  # ticks gone back since time ran forward
-
-
-@dataclass(slots=True)
-class Totals:
-    """What there is to say at the end."""
-
-    steps: int = 0
-    episodes: int = 0
-    missed: int = 0
-    timed_ticks: int = 0
-    timed_s: float = 0.0  # pauses and resets left out
-    endings: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def ticks_per_s(self) -> float:
-        """Over the whole drive."""
-        return self.timed_ticks / self.timed_s if self.timed_s > 0.0 else 0.0
 
 
 class Session(threading.Thread):

@@ -1,0 +1,47 @@
+"""What the session tells the window: the newest instant, and the sum of the drive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest instant, complete in itself: the window draws it without asking anyone."""
+
+    frame: NDArray[np.uint8]  # (H, W, 3)
+    info: Mapping[str, Any]
+    action: NDArray[np.float32]  # (2,), the one that led here
+    steps: int  # since the window opened
+    episode: int  # counted from 1
+    episode_return: float
+    ended: str  # why the episode ended, "" while it goes on
+    ticks_per_s: float
+    step_ms: float  # median of the last steps
+    missed: int  # deadlines since the window opened
+    tick: int = 0  # since the episode began
+    branches: int = 1  # of what was driven in this episode
+    rewound: int = 0  # ticks gone back since time ran forward
+
+
+@dataclass(slots=True)
+class Totals:
+    """What there is to say at the end."""
+
+    steps: int = 0
+    episodes: int = 0
+    missed: int = 0
+    timed_ticks: int = 0
+    timed_s: float = 0.0  # pauses and resets left out
+    endings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ticks_per_s(self) -> float:
+        """Over the whole drive."""
+        return self.timed_ticks / self.timed_s if self.timed_s > 0.0 else 0.0
