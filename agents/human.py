@@ -62,6 +62,11 @@ class HumanPolicy:
         with self._lock:
             self._axes = (min(1.0, max(-1.0, steer)), min(1.0, max(-1.0, pedal)))
 
+    def leave_axes(self) -> None:
+        """Keys drive again."""
+        with self._lock:
+            self._axes = None
+
     def press(self, control: Control) -> None:
         """A key went down."""
         with self._lock:

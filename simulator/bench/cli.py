@@ -116,10 +116,10 @@ def bench(
     from simulator.config import compose
 
     given = overrides or []
-    study = given[0] if given and given[0] in JOBS else "speed"
-    config = compose(
-        BenchConfig, "bench", [*(["profile=quick"] if quick else []), *given[study != "speed" :]]
-    )
+    named = bool(given) and given[0] in JOBS
+    study = given[0] if named else "speed"
+    profile = ["profile=quick"] if quick else []
+    config = compose(BenchConfig, "bench", [*profile, *given[named:]])
     config = replace(config, out=config.out if study == "speed" else config.out / study)
     machine, console = describe_machine(config), Console()
     sections = []

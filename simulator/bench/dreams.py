@@ -108,12 +108,16 @@ def measure_families(config: BenchConfig) -> Section:
     from world_model.engine.eager import EagerEngine, chosen_precision
 
     precision = chosen_precision("auto", torch.device("cpu"))
-    drawing, steps, about = [], [], {}
+    drawing: list[Contender] = []
+    steps: list[Contender] = []
+    about: dict[str, tuple[str, str]] = {}
     for model, folder in present(config.families).items():
         loaded = load(folder)
         if loaded.world is None:
             continue
         family = loaded.config.family
+        if family in {name.split(",")[0] for name in about}:
+            continue  # one of each is compared
         variants = {family: loaded}
         if family == "dit":
             variants = {f"dit, {n} steps": in_steps(loaded, n) for n in config.flow_steps}
@@ -166,7 +170,13 @@ def ready(config: BenchConfig, checkpoint: Checkpoint, batch: int = 1) -> list[s
     from world_model.engine import ready_backends
 
     able = {*ready_backends(checkpoint, batch), "compile"}
-    return [name for name in config.backends if name in able]
+    found = [name for name in config.backends if name in able]
+    if not found:
+        raise ValueError(
+            f"none of backends={list(config.backends)} is ready for batch {batch}; add eager, or run"
+            f" `dreamlane export --model {config.world_model} --batch {batch}`"
+        )
+    return found
 
 
 def percentiles(times: Times) -> tuple[str, ...]:

@@ -30,11 +30,16 @@ class Run:
     folder: str  # its checkpoint
     parameters: int
     nats: float  # held out, mean over token maps
+    told_by: str  # what the figure depends on besides the size
 
 
 def measure_scaling(config: BenchConfig) -> Section:
     """Loss and speed by size. Trained models are kept, so a broken-off study goes on."""
+    import torch
+
+    threads = torch.get_num_threads()
     runs = [trained(config, size) for size in config.sizes]
+    torch.set_num_threads(threads)  # training takes one
     spent = compete([Contender(run.name, steps_of(run, config)) for run in runs], config)
     millions, nats = [run.parameters / 1e6 for run in runs], [run.nats for run in runs]
     power = power_law(millions, nats)
@@ -119,8 +124,15 @@ def trained(config: BenchConfig, size: str) -> Run:
         raise ValueError(f"size {size!r}; accepted: width, depth and heads, as 96x4x3") from error
     run_dir = Path(config.scaling_dir) / size
     done = run_dir / "scaling.json"
+    told_by = f"{config.scaling_steps} steps, {config.scaling_data}, tokens of {config.world_model}"
     if done.is_file():
-        return Run(**json.loads(done.read_text()))
+        kept = Run(**json.loads(done.read_text()))
+        if kept.told_by != told_by:
+            raise ValueError(
+                f"{done} holds a size trained otherwise ({kept.told_by}); wanted: {told_by}. Name another"
+                " scaling_dir, or remove it"
+            )
+        return kept
     base = model_folder(config.world_model)
     shipped = load(base).config
     world = WorldConfig(width, depth, heads, camera=shipped.world.camera)
@@ -138,6 +150,8 @@ def trained(config: BenchConfig, size: str) -> Run:
     if not task.trainer.resume():
         begin(task)
     task.trainer.run()
+    if task.trainer.step < config.scaling_steps:
+        raise KeyboardInterrupt  # stopped on the way; the next call goes on from there
     model = make_world("var", world, task.quantizer.config)
     model.load_state_dict(task.trainer.average)
     model.eval().requires_grad_(False)
@@ -146,6 +160,6 @@ def trained(config: BenchConfig, size: str) -> Run:
     figures = teacher_forced(task, model)
     nats = [value for name, value in figures.items() if name.startswith("nll_")]
     parameters = sum(p.numel() for p in model.parameters())
-    run = Run(size, str(run_dir / "checkpoint"), parameters, sum(nats) / len(nats))
+    run = Run(size, str(run_dir / "checkpoint"), parameters, sum(nats) / len(nats), told_by)
     done.write_text(json.dumps(asdict(run)))
     return run

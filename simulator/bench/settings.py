@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_model.engine import BACKENDS
+
 
 @dataclass(frozen=True, slots=True)
 class BenchConfig:
@@ -41,6 +43,10 @@ class BenchConfig:
                 raise ValueError(f"{name}={getattr(self, name)}; at least 1 is needed")
         if self.warmup_steps < 1:
             raise ValueError(f"warmup_steps={self.warmup_steps}; the first step always warms up")
+        if unknown := set(self.backends) - set(BACKENDS):
+            raise ValueError(
+                f"backends has unknown {sorted(unknown)}; accepted: {', '.join(BACKENDS)}"
+            )
         for name in ("batches", "flow_steps"):
             sizes = getattr(self, name)
             if not sizes or min(sizes) < 1:

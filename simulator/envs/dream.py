@@ -34,8 +34,8 @@ class DreamEnv(gymnasium.Env[Any, Any]):
             twice in a row.
         surprise_limit: truncate when the mean token entropy (nats) stays above this; None never.
         contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
-        backend: what computes: "eager", "compile", "onnx", "openvino", or "auto", the fastest that
-            starts at once.
+        backend: what computes: "eager", "compile", "onnx", "openvino", "tensorrt", or "auto", the fastest
+            that starts at once.
         engine: an engine of batch size 1 to use instead of loading `world_model`.
         render_mode: "rgb_array" or None.
 

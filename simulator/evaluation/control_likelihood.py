@@ -11,7 +11,7 @@ from simulator.evaluation.control_rollouts import Part
 from simulator.evaluation.intervals import mean_interval
 from simulator.evaluation.report import Verdict, samples, table
 from simulator.evaluation.subject import Rows, Subject
-from world_model.families.world import PAST_ACTIONS
+from world_model.families.world import PAST_ACTIONS, TokenWorld
 from world_model.training.data import evenly
 
 
@@ -22,7 +22,11 @@ def likelihood(subject: Subject) -> Part:
 
     drives, checkpoint = subject.drives, subject.checkpoint
     world, quantizer = checkpoint.world, checkpoint.tokenizer.quantizer
-    assert world is not None
+    if not isinstance(world, TokenWorld):
+        said = "This family doesn't say how likely a frame is: nothing to measure here."
+        return Part(
+            "likelihood", {}, table("Cost of the next true frame", ("actions", "NLL"), []), said
+        )
     rows = evenly(drives.window_ends(PAST_ACTIONS, 1), subject.config.control.likelihood_pairs)
     others = rows[np.random.default_rng(subject.config.seed).permutation(len(rows))]
     nll: dict[str, list[NDArray[np.float64]]] = {"true": [], "shuffled": []}

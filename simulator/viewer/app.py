@@ -145,8 +145,7 @@ class Viewer:
         pygame.quit()
 
     def _obey(self, meaning: Key | Axes | Rewind | Command | FocusLost | Unplugged | None) -> None:
-        if meaning is not None:
-            self.session.notice = ""
+        travel = self.session.travel
         match meaning:
             case Key(control, down):
                 (self.wheel.press if down else self.wheel.person.release)(control)
@@ -157,14 +156,14 @@ class Viewer:
                 if abs(pedal) > TAKES_OVER:
                     self.session.go()
             case Unplugged(name):
-                self.wheel.person.release_all()
-                self.session.rewind(False)
-                self.session.notice = f"{name} is gone: the keyboard drives"
+                self.wheel.let_go()
+                travel.rewind(False)
+                travel.say(f"{name} is gone: the keyboard drives")
             case Rewind(down):
-                self.session.rewind(down)
+                travel.rewind(down)
             case FocusLost():
-                self.wheel.person.release_all()
-                self.session.rewind(False)
+                self.wheel.let_go()
+                travel.rewind(False)
             case Command.STEP:
                 self.session.step_once()
             case Command.SLOWER | Command.FASTER:
@@ -173,11 +172,11 @@ class Viewer:
                 self.wheel.switch()
                 self.session.go()
             case Command.BRANCH:
-                self.session.next_branch()
+                travel.next_branch()
             case Command.MARK:
-                self.session.mark()
+                travel.mark()
             case Command.RETURN:
-                self.session.go_to_mark()
+                travel.go_to_mark()
             case Command.HELP:
                 self._help = not self._help
             case Command.RESET:
@@ -197,7 +196,8 @@ class Viewer:
             case Command.SCREENSHOT:
                 self._save_picture()
             case _:
-                pass
+                return
+        self.session.wake()
 
     def _resize(self) -> None:
         latest = self.session.latest
@@ -217,7 +217,7 @@ class Viewer:
         if latest is not None and latest.frame.shape[:2] != self._shape:
             self._resize()  # the window was opened for a picture of the usual size
         session = self.session
-        still = "rewinding" if session.rewinding else "waiting" if session.waiting else ""
+        still = "rewinding" if session.travel.rewinding else "waiting" if session.waiting else ""
         still = still or ("paused" if session.paused else "")
         surface = self._surface = pygame.display.get_surface() or self._surface
         if latest is None:
@@ -225,7 +225,7 @@ class Viewer:
             seen: object = round(waited_s * 20)
         else:
             at_wheel = "you" if self.wheel.manual else "autopilot"
-            shown = (still, at_wheel, session.pace, session.notice)
+            shown = (still, at_wheel, session.pace, session.travel.notice)
             seen = (id(latest), shown, self._help, surface.get_size())
         if seen == self._drawn:
             return

@@ -39,7 +39,7 @@ def play(
         Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")
     ] = None,
 ) -> None:
-    """Drive with the keyboard in a window."""
+    """Drive in a window, with the keyboard or a gamepad."""
     if env not in ENVIRONMENTS:
         raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import pygame
 
 from simulator.viewer.inputs import Axes, Command, Rewind, Unplugged
-
-TRIGGER_RESTS_AT = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,17 @@ class Mapping:
     curve: float = 1.6  # exponent: above 1, small movements steer finer
     pause_button: int = 7
     again_button: int = 6
+    pedals_rest_at: float = -1.0  # +1 for wheels whose pedals count the other way round
     rewind_button: int = 4
     autopilot_button: int = 3
 
     def __post_init__(self) -> None:
         numbers = [getattr(self, f.name) for f in fields(self) if f.type == "int"]
-        if min(numbers) < 0 or not 0 <= self.dead_zone < 1 or not 0.2 <= self.curve <= 5:
+        odd = abs(self.pedals_rest_at) != 1 or not 0.2 <= self.curve <= 5
+        if odd or min(numbers) < 0 or not 0 <= self.dead_zone < 1:
             raise ValueError(
-                f"{self}; accepted: axes and buttons from 0 on, dead_zone from 0 to below 1, curve 0.2 to 5"
+                f"{self}; accepted: axes and buttons from 0 on, dead_zone from 0 to below 1, curve 0.2 to 5,"
+                " pedals_rest_at -1 or 1"
             )
 
     def steer(self, axis: float) -> float:
@@ -81,15 +82,6 @@ def load_mappings(path: Path) -> dict[str, Mapping]:
         ) from error
 
 
-def save_mapping(path: Path, name: str, mapping: Mapping) -> None:
-    """Keep a device's mapping beside those of others."""
-    kept = {n: asdict(m) for n, m in load_mappings(path).items()} | {name: asdict(mapping)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
 @dataclass(slots=True)
 class Device:
     """A connected device and where its pedals are, 0 to 1."""
@@ -99,8 +91,7 @@ class Device:
     throttle: float = 0.0
     brake: float = 0.0
     name: str = "gamepad"
-    # triggers say 0 until they are first touched, then -1 to 1
-    joystick: Any = field(default=None, repr=False)
+    joystick: Any = field(default=None, repr=False)  # SDL closes what nobody holds
 
 
 class Gamepads:
@@ -142,7 +133,10 @@ class Gamepads:
         return None
 
     def _plugged_in(self, index: int) -> None:
-        joystick = pygame.joystick.Joystick(index)
+        try:
+            joystick = pygame.joystick.Joystick(index)
+        except pygame.error:
+            return  # gone already
         self.add(joystick.get_instance_id(), joystick.get_name(), joystick)
 
     def add(self, instance_id: int, name: str, joystick: Any = None) -> None:
@@ -153,7 +147,7 @@ class Gamepads:
     @staticmethod
     def _moved(device: Device, axis: int, value: float) -> Axes | None:
         mapping = device.mapping
-        pressed = (value - TRIGGER_RESTS_AT) / 2
+        pressed = abs(value - mapping.pedals_rest_at) / 2
         if axis == mapping.steer_axis:
             device.steer = mapping.steer(value)
         elif axis == mapping.throttle_axis:

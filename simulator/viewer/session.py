@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from simulator.viewer.snapshot import Snapshot, Totals
-from simulator.viewer.timeline import Moment, Timeline
+from simulator.viewer.timeline import Moment
+from simulator.viewer.travel import Travel
 
 END_PAUSE_S = 2.0
 """How long the end of an episode stays on screen before the next one begins by itself."""
 
 TIMED_STEPS = 50
 REWIND_PACE = 2.0  # time runs backwards so much faster than forwards
+FASTEST_BACK_S = 0.02  # a tick, where the world knows no pace
 SLOWEST = 0.125
 
 
@@ -69,15 +71,10 @@ class Session(threading.Thread):
         self._record = record
         self._full_period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
         self.pace = 1.0  # share of the world's own
-        self.rewinding = False
-        self.notice = ""  # why something that was asked for doesn't work, or what was done
-        self._timeline = Timeline()
-        self._marked: Moment | None = None
-        self._rewound = 0
+        self.travel = Travel()
+        self._travelled = False
         self._start = 0  # counts starts, which seeds follow
-        self._moved = False  # the timeline is elsewhere than the world
-        self._saves = False
-        self._single, self._jump, self._return = (threading.Event() for _ in range(3))
+        self._single = threading.Event()
         self._stop_asked, self._reset_asked = threading.Event(), threading.Event()
         self._wake = threading.Event()
         self._moments: deque[float] = deque(maxlen=TIMED_STEPS)
@@ -99,19 +96,8 @@ class Session(threading.Thread):
         self.waiting = False
         self._wake.set()
 
-    @property
-    def can_go_back(self) -> bool:
-        """Whether the world saves its moments; a recording has to go on as it began."""
-        return self._record is None and self._saves
-
-    def rewind(self, on: bool) -> None:
-        """Let time run backwards, or forwards again."""
-        if on and not self.can_go_back:
-            self.notice = (
-                "no way back while recording" if self._record else "this world can't go back"
-            )
-            return
-        self.rewinding = on
+    def wake(self) -> None:
+        """Something was asked for: don't sleep on."""
         self._wake.set()
 
     def step_once(self) -> None:
@@ -123,21 +109,6 @@ class Session(threading.Thread):
     def change_pace(self, factor: float) -> None:
         """Slower or faster, between an eighth and the world's own pace."""
         self.pace = min(1.0, max(SLOWEST, self.pace * factor))
-        self._wake.set()
-
-    def next_branch(self) -> None:
-        """Go to where another branch has got to."""
-        self._jump.set()
-        self._wake.set()
-
-    def mark(self) -> None:
-        """Remember this moment."""
-        if self.can_go_back:
-            self._marked, self.notice = self._timeline.now, "marked: F9 returns here"
-
-    def go_to_mark(self) -> None:
-        """Return to the moment that was marked."""
-        self._return.set()
         self._wake.set()
 
     @property
@@ -158,7 +129,7 @@ class Session(threading.Thread):
                 from simulator.recording.recorder import RecordEpisodes
 
                 environment = RecordEpisodes(environment, self._record)
-            self._saves = hasattr(environment.unwrapped, "save_state")
+            self.travel.why_not = self._why_no_way_back(environment)
             try:
                 describe = getattr(environment.unwrapped, "describe", dict)
                 self.description = dict(describe())
@@ -175,61 +146,50 @@ class Session(threading.Thread):
             if self._reset_asked.is_set():
                 observation, info = self._begin(environment)
                 deadline = self._restart_clock()
-            elif self.rewinding:
-                self._back()
-                self._stop_asked.wait(self._full_period_s / REWIND_PACE)
+            elif self.travel.wanted:
+                back = self.travel.going_back
+                moment = self.travel.next_moment()
+                if moment is not None:
+                    self._show(moment)
+                if back:
+                    self._stop_asked.wait(max(self._full_period_s / REWIND_PACE, FASTEST_BACK_S))
                 deadline = self._restart_clock()
-            elif self._jump.is_set() or self._return.is_set():
-                self._go_elsewhere()
-            elif self._moved:
+            elif self.travel.moved:
                 observation, info = self._restore(environment)
                 deadline = self._restart_clock()
             elif (self.paused and not self._single.is_set()) or self.waiting:
                 self._wait(1.0)
                 deadline = self._restart_clock()
             elif self.latest is not None and self.latest.ended:
-                if not self._wait(END_PAUSE_S):
+                self._single.clear()
+                # who travelled here wants to look, and to go on from before
+                looks = self.paused or self._travelled
+                if not self._wait(END_PAUSE_S) and not looks and not self.travel.wanted:
                     self.ask_reset(elsewhere=True)
+            elif self._wake.is_set() or time.perf_counter() < deadline:
+                # whoever asks for something meanwhile is heard before the tick
+                self._wait(max(0.0, deadline - time.perf_counter()))
             else:
                 self._single.clear()
-                self._stop_asked.wait(max(0.0, deadline - time.perf_counter()))
                 observation, info, late = self._tick(environment, observation, info, deadline)
                 # After a missed deadline the world goes on from now: catching up would race.
                 deadline = time.perf_counter() if late else deadline + self._period_s
                 if self._max_steps is not None and self.totals.steps >= self._max_steps:
                     return
 
-    def _back(self) -> None:
-        moment = self._timeline.back()
-        if moment is not None:
-            self._rewound += 1
-            self._moved = True
-            self._show(moment)
-
-    def _go_elsewhere(self) -> None:
-        if self._jump.is_set():
-            moment = self._timeline.next_branch()
-            self.notice = (
-                "" if moment else "there is no other branch: go back, and drive on from there"
-            )
-        else:
-            moment = self._marked
-            if moment is None or not self._timeline.go_to(moment):
-                moment, self.notice = None, "no moment of this episode is marked: F5 marks one"
-        self._jump.clear()
-        self._return.clear()
-        if moment is not None:
-            self._moved = True
-            self._show(moment)
+    def _why_no_way_back(self, environment: gymnasium.Env[Any, Any]) -> str:
+        if self._record is not None:  # it has to go on as it began
+            return "no way back while recording"
+        able = hasattr(environment.unwrapped, "save_state")
+        return "" if able else "this world can't go back"
 
     def _restore(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
         """Put the world where the timeline is."""
-        moment = self._timeline.now
-        assert moment is not None
+        moment = self.travel.arrived()
+        self._travelled = True
         environment.unwrapped.restore_state(moment.state)  # type: ignore[attr-defined]
         if moment.memory is not None:
             self._policy.restore_state(moment.memory)  # type: ignore[attr-defined]
-        self._moved, self._rewound = False, 0
         return moment.frame, dict(moment.info)
 
     def _restart_clock(self) -> float:
@@ -247,7 +207,8 @@ class Session(threading.Thread):
         self._reset_asked.clear()
         if self.totals.episodes:
             self.waiting = self._wait_for_driver
-        self._moved, self._rewound, self.rewinding = False, 0, False
+        self._single.clear()
+        self._travelled = False  # since the last tick
         seed = self._seed + self._start
         observation, info = environment.reset(seed=seed)
         self._policy.reset(seed)
@@ -264,6 +225,7 @@ class Session(threading.Thread):
     ) -> tuple[Any, dict[str, Any], bool]:
         """One step; True at the end when it took longer than the world's tick."""
         begin = time.perf_counter()
+        self._travelled = False
         action = self._policy.act(observation, info)
         observation, reward, terminated, truncated, info = environment.step(action)
         now = time.perf_counter()
@@ -293,8 +255,8 @@ class Session(threading.Thread):
         first: bool = False,
     ) -> None:
         """Keep the new moment, and show it."""
-        last = None if first else self._timeline.now
-        save = self._record is None and self._saves
+        last = None if first else self.travel.timeline.now
+        save = not self.travel.why_not
         moment = Moment(
             frame,
             dict(info),
@@ -305,7 +267,7 @@ class Session(threading.Thread):
             environment.unwrapped.save_state() if save else None,  # type: ignore[attr-defined]
             self._policy.save_state() if save and hasattr(self._policy, "save_state") else None,
         )
-        (self._timeline.begin if first else self._timeline.add)(moment)
+        (self.travel.begin if first else self.travel.timeline.add)(moment)
         self._show(moment)
 
     def _show(self, moment: Moment) -> None:
@@ -322,6 +284,6 @@ class Session(threading.Thread):
             step_ms=1000 * statistics.median(self._durations_s) if self._durations_s else 0.0,
             missed=self.totals.missed,
             tick=moment.tick,
-            branches=self._timeline.branches,
-            rewound=self._rewound,
+            branches=self.travel.timeline.branches,
+            rewound=self.travel.rewound,
         )

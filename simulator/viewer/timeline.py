@@ -96,6 +96,6 @@ class Timeline:
 
     def _forget(self, moment: Moment) -> None:
         moment.forgotten = True
-        moment.state = moment.memory = None
+        moment.state = moment.memory = moment.before = None
         if moment in self._tips:
             self._tips.remove(moment)

@@ -27,25 +27,48 @@ class Wheel:
     def __init__(self, autopilot: Policy, manual: bool) -> None:
         self.person, self.autopilot = HumanPolicy(), autopilot
         self.manual = manual
+        self._axes: tuple[float, ...] = (0.0, 0.0)
+        self._rested: tuple[float, ...] = (
+            self._axes
+        )  # where they were when keys or the autopilot began to drive
+        self._by_axes = False
 
     def press(self, control: Control) -> None:
         """A key went down: whoever touches the wheel has it."""
         if not self.manual:
             self.person.reset()
             self.manual = True
+        self._leave_axes()
         self.person.press(control)
 
     def hold(self, steer: float, pedal: float) -> None:
-        """Axes of a gamepad; small ones don't take over, since few sticks rest at zero."""
-        if not self.manual and max(abs(steer), abs(pedal)) < TAKES_OVER:
-            return
-        self.manual = True
+        """Axes of a gamepad: they drive once they are moved well away from where they were when keys or the
+        autopilot began to; few sticks rest at zero, and a trigger that is let go asks for nothing."""
+        self._axes = (steer, pedal)
+        if not self._by_axes:
+            # one that is let go from far out rests where it comes to
+            pairs = list(zip(self._axes, self._rested, strict=True))
+            self._rested = tuple(min(pair, key=abs) for pair in pairs)
+            away = [now - rest for now, rest in zip(self._axes, self._rested, strict=True)]
+            if max(map(abs, away)) < TAKES_OVER:
+                return
+            self.manual = self._by_axes = True
         self.person.hold(steer, pedal)
 
     def switch(self) -> None:
         """The other one drives."""
         self.person.reset()
+        self._leave_axes()
         self.manual = not self.manual
+
+    def let_go(self) -> None:
+        """Keys and axes can't be seen any more."""
+        self.person.release_all()
+        self._by_axes, self._axes, self._rested = False, (0.0, 0.0), (0.0, 0.0)
+
+    def _leave_axes(self) -> None:
+        self._by_axes, self._rested = False, self._axes
+        self.person.leave_axes()
 
     def reset(self, seed: int | None = None) -> None:
         """A new episode begins; who drives stays."""

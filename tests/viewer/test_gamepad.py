@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.human import Control, HumanPolicy
-from simulator.viewer.gamepad import Mapping, load_mappings, save_mapping
+from simulator.viewer.gamepad import Mapping, load_mappings
 
 PAD = 7
 
@@ -72,7 +72,7 @@ def test_buttons_pause_begin_again_and_go_back(padded):
     button(4)
     padded.until(lambda: padded.session.latest.rewound >= 3)
     button(4, down=False)
-    padded.until(lambda: not padded.session.rewinding)
+    padded.until(lambda: not padded.session.travel.rewinding)
     button(7)
     padded.until(lambda: padded.session.paused)
     button(7)
@@ -85,11 +85,46 @@ def test_a_pad_that_is_unplugged_lets_go_and_the_drive_goes_on(padded):
     padded.until(lambda: padded.action[0] > 0.3)
     pygame.event.post(pygame.event.Event(pygame.JOYDEVICEREMOVED, {"instance_id": PAD}))
     padded.until(lambda: padded.action[0] == 0.0)
-    assert "a pad is gone" in padded.session.notice
+    assert "a pad is gone" in padded.session.travel.notice
     steps = padded.session.totals.steps
     moved(0, -1.0)  # nobody's event
     padded.until(lambda: padded.session.totals.steps > steps + 3)
     assert padded.action[0] == 0.0
+
+
+def test_a_trembling_stick_does_not_steal_the_wheel_from_a_held_key(padded):
+    padded.key(pygame.K_LEFT)
+    padded.until(lambda: padded.action[0] > 0.3)
+    for value in (0.02, -0.03, 0.01):
+        moved(0, value)
+    padded.until_steps(4)
+    assert padded.action[0] > 0.3
+
+
+def test_a_trigger_held_before_the_autopilot_drove_is_not_remembered(padded):
+    moved(5, 1.0)
+    padded.until(lambda: padded.action[1] == 1.0)
+    button(3)
+    padded.until(lambda: not padded.viewer.wheel.manual)
+    moved(5, 0.4)  # letting go asks for nothing
+    moved(5, -1.0)
+    padded.until_steps(3)
+    assert not padded.viewer.wheel.manual
+    button(3)
+    padded.until(lambda: padded.viewer.wheel.manual)
+    padded.until_steps(2)
+    assert padded.action[1] == 0.0
+
+
+def test_pedals_that_count_the_other_way_round_rest_as_well(drive):
+    driven = drive(frames=10_000)
+    driven.viewer.gamepads._mappings["a wheel"] = Mapping(pedals_rest_at=1.0)
+    driven.viewer.gamepads.add(PAD, "a wheel")
+    driven.until_steps(1)
+    moved(5, -1.0)
+    driven.until(lambda: driven.action[1] == 1.0)
+    moved(5, 1.0)
+    driven.until(lambda: driven.action[1] == 0.0)
 
 
 @given(st.floats(-1, 1))
@@ -106,8 +141,9 @@ def test_the_curve_keeps_sides_ends_and_the_dead_middle(axis):
 def test_a_mapping_is_kept_by_the_name_of_its_device(tmp_path):
     path = tmp_path / "dreamlane" / "gamepad.json"
     assert load_mappings(path) == {}
-    save_mapping(path, "a wheel", Mapping(throttle_axis=1, brake_axis=3))
-    save_mapping(path, "a pad", Mapping(curve=2.0))
+    path.parent.mkdir()
+    stated = {"a wheel": {"throttle_axis": 1, "brake_axis": 3}, "a pad": {"curve": 2.0}}
+    path.write_text(json.dumps(stated))
     assert load_mappings(path)["a wheel"].brake_axis == 3
     assert load_mappings(path)["a pad"].curve == 2.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pygame
 import pytest
@@ -91,7 +93,7 @@ def test_backspace_turns_time_back_and_letting_go_drives_on(drive):
     driven.key(pygame.K_BACKSPACE)
     driven.until(lambda: driven.session.latest.rewound >= 5)
     driven.key(pygame.K_BACKSPACE, down=False)
-    driven.until(lambda: not driven.session.rewinding)
+    driven.until(lambda: not driven.session.travel.rewinding)
     there = driven.session.latest
     driven.until(lambda: driven.session.latest.tick > there.tick)
     following = driven.session.latest
@@ -157,9 +159,9 @@ def test_where_there_is_no_way_back_the_window_says_why(drive, tmp_path, setting
     driven = drive(frames=10_000, **settings)
     driven.until_steps(3)
     driven.key(pygame.K_BACKSPACE)
-    driven.until(lambda: driven.session.notice != "")
-    assert driven.session.notice == said
-    assert not driven.session.rewinding
+    driven.until(lambda: driven.session.travel.notice != "")
+    assert driven.session.travel.notice == said
+    assert not driven.session.travel.rewinding
 
 
 def test_touching_the_wheel_takes_over_and_m_gives_it_back(drive):
@@ -189,7 +191,7 @@ def test_r_begins_at_the_same_start_and_t_at_another(drive):
 
 def starts(driven, episode: int, frame: np.ndarray) -> bool:
     """Whether an episode began with this frame."""
-    now = driven.session._timeline.now
+    now = driven.session.travel.timeline.now
     while now.before is not None:
         now = now.before
     assert driven.session.latest.episode == episode
@@ -208,7 +210,7 @@ def test_the_reference_world_goes_back_to_the_bit(drive):
     driven.key(pygame.K_BACKSPACE)
     driven.until(lambda: driven.session.latest.rewound >= 5)
     driven.key(pygame.K_BACKSPACE, down=False)
-    driven.until(lambda: not driven.session.rewinding)
+    driven.until(lambda: not driven.session.travel.rewinding)
     while driven.session.latest.tick < end.tick:
         tick = driven.session.latest.tick
         driven.key(pygame.K_n)
@@ -231,3 +233,26 @@ def test_the_help_screen_opens_and_closes(drive):
     driven.until(
         lambda: abs(pygame.surfarray.array3d(pygame.display.get_surface()).mean() - before) < 5
     )
+
+
+def test_paused_at_a_crash_one_may_look_and_go_back(drive):
+    driven = drive(env_arguments={"ends": True}, frames=10_000)
+    driven.until(lambda: driven.session.latest is not None and driven.session.latest.ended != "")
+    driven.key(pygame.K_SPACE)
+    driven.key(pygame.K_n)  # there is no further step
+    driven.until(lambda: driven.session.paused)
+    begun = time.monotonic()
+    driven.until(lambda: time.monotonic() > begun + 2.5)
+    assert driven.session.totals.episodes == 1
+    driven.key(pygame.K_BACKSPACE)
+    driven.key(pygame.K_BACKSPACE, down=False)
+    driven.until(lambda: driven.session.latest.ended == "")  # a tap is a moment
+    assert driven.session.latest.tick == 11
+
+
+def test_what_is_forgotten_can_be_freed():
+    line = driven_to(50, most=10)
+    reached, moment_ = 0, line.now
+    while moment_ is not None:
+        reached, moment_ = reached + 1, moment_.before
+    assert reached <= 11

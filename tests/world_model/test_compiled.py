@@ -13,7 +13,7 @@ from world_model.engine.eager import CompiledEngine, EagerEngine, compiler
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler: g++, clang++ or CXX")
+@pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler: g++, or one named in CXX")
 def test_compiled_dreams_what_eager_dreams():
     checkpoint = tiny.random_checkpoint(size=tiny.SEEING)
     told = []

@@ -33,12 +33,12 @@ def load_engine(
     from world_model.engine.exported import RUNTIMES
     from world_model.engine.tensorrt import TensorRtEngine
 
-    if backend in RUNTIMES and device not in (None, "cpu"):
-        raise ValueError(f"device {device!r}; backend {backend!r} accepts: cpu")
+    places = {**dict.fromkeys(RUNTIMES, "cpu"), "tensorrt": "cuda"}
+    if backend in places and device not in (None, places[backend]):
+        raise ValueError(f"device {device!r}; backend {backend!r} accepts: {places[backend]}")
     loaded = load(checkpoint)
     if backend == "auto":
-        on_cpu = device in (None, "cpu")
-        backend = ready_backends(loaded, batch_size)[0] if on_cpu or device == "cuda" else "eager"
+        backend = ready_backends(loaded, batch_size, device)[0]
     if backend == "tensorrt":
         return TensorRtEngine(loaded, batch_size)
     if backend in RUNTIMES:
@@ -49,7 +49,9 @@ def load_engine(
     return EagerEngine(loaded, batch_size, device, precision="auto")
 
 
-def ready_backends(checkpoint: Checkpoint, batch_size: int = 1) -> tuple[str, ...]:
+def ready_backends(
+    checkpoint: Checkpoint, batch_size: int = 1, device: str | None = None
+) -> tuple[str, ...]:
     """What can step this checkpoint here, the fastest first.
 
     On a GPU TensorRT comes first, where it is installed and graphs were exported in its precision, then
@@ -62,13 +64,16 @@ def ready_backends(checkpoint: Checkpoint, batch_size: int = 1) -> tuple[str, ..
     from world_model.engine.export import ExportError, find_export, installed
     from world_model.engine.exported import RUNTIMES
 
-    on_gpu = torch.cuda.is_available()
+    on_gpu = torch.cuda.is_available() if device is None else device == "cuda"
+    if device not in (None, "cpu", "cuda"):
+        return ("eager",)  # PyTorch knows more places than the others
     try:
         find_export(checkpoint, batch_size, None, tensorrt.PRECISION if on_gpu else "float32")
     except ExportError:
         return ("eager",)
     if on_gpu:
-        return ("tensorrt", "eager") if installed("tensorrt") else ("eager",)
+        able = torch.cuda.is_available() and installed("tensorrt")
+        return ("tensorrt", "eager") if able else ("eager",)
     return (*(name for name, cls in RUNTIMES.items() if installed(cls.package)), "eager")
 
 

@@ -93,7 +93,7 @@ class CompiledEngine(EagerEngine):
 
 def compiler() -> str | None:
     """The C++ compiler that torch.compile would call, if there is one."""
-    return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    return shutil.which(os.environ.get("CXX", "g++"))
 
 
 def chosen_precision(wish: str, device: torch.device) -> str:

@@ -22,7 +22,7 @@ from world_model.layers import Conditioning
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 FINEST = 7
-"""The shortest step that is asked for by its length is 2 ** -7; shorter ones count as infinitely short."""
+"""Steps of 2 ** -7 and shorter are all asked for as infinitely short."""
 
 
 class Dit(World):
@@ -116,20 +116,19 @@ class Dit(World):
         flow = self.velocity(point, time, short, past, condition_BD)
         velocity_loss = (weight * (flow - (aim - noise)).square()).mean()
         # a quarter of the batch, as in the paper: it costs two more passes
-        part = slice(max(1, count // 4))
+        part = torch.randperm(count, generator=generator)[: max(1, count // 4)]
         power = torch.randint(FINEST, (count,), generator=generator)[part]
         half = 2.0 ** -(power + 1.0)  # of a step of 1, 1/2, ... 1/64
         # a step begins at a multiple of its length
         begin = (time[part] / (2 * half)).floor() * 2 * half
         start = noise[part].lerp(aim[part], begin.view(-1, 1, 1, 1))
         known = past[part], condition_BD[part]
-        asked = torch.where(power == FINEST - 1, 0.0, half)
         with torch.no_grad():
-            first = self.velocity(start, begin, asked, *known)
+            first = self.velocity(start, begin, half, *known)
             there = start + half.view(-1, 1, 1, 1) * first
-            second = self.velocity(there, begin + half, asked, *known)
+            second = self.velocity(there, begin + half, half, *known)
         long = self.velocity(start, begin, 2 * half, *known)
-        shortcut_loss = (long - (first + second) / 2).square().mean()
+        shortcut_loss = (weight[part] * (long - (first + second) / 2).square()).mean()
         return [velocity_loss, shortcut_loss]
 
     def generate(

@@ -49,9 +49,9 @@ class Steered:
         self.calm_B11 = sampling.calm(speed_mps_B).view(-1, 1, 1)
 
     def normal(self, count: int) -> Tensor:
-        """See `families.world.Chance`."""
-        size = (len(self.rest_BChw), count)
-        return self.sampling.temperature(0) * torch.randn(size, generator=self.generator)
+        """See `families.world.Chance`; what is drawn of it isn't steered."""
+        size_B1 = self.sampling.temperature(0) * self.calm_B11.view(-1, 1)
+        return size_B1 * torch.randn(len(size_B1), count, generator=self.generator)
 
     def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
         """Tokens of scale k (B, L); the scales have to come in their order."""

@@ -48,6 +48,8 @@ def begin(task: WorldTask) -> None:
     config = task.config
     if config.start_from:
         start_from(task.trainer, Path(config.start_from), config.start_parts)
+        if not config.start_parts:
+            return  # the weights have seen theirs
     generator = torch.Generator().manual_seed(config.loop.seed)
     some = task.windows(64, generator)
     ahead = task.foresee(some.past_BPChw, some.actions_BMA, some.ego_BE)
