@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
 import signal
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,9 @@ class Plan:
     driver_seed: int
     ticks: int
     split: str
+
+
+Job = tuple["CollectConfig", Plan, Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,21 +207,50 @@ def collect(
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     count = min(workers or os.cpu_count() or 1, len(todo))
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_worker)
     try:
-        jobs = iter(todo)
-        # few at a time: what isn't handed out needn't be taken back when someone stops this
-        running = {pool.submit(_work, job) for job in islice(jobs, 2 * count)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(_work, job) for job in islice(jobs, len(done))}
-            yield from (future.result() for future in done)
+        yield from _shared_out(todo, count)
     finally:
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()  # in the middle of a drive, if need be
-        pool.shutdown(cancel_futures=True)
         discard_partials(folder)
+
+
+def _shared_out(todo: list[Job], count: int) -> Iterator[Outcome]:
+    """Do the jobs in `count` processes, each asked through a pipe of its own.
+
+    Ready-made pools share locks between processes and threads; stopped in a bad moment, they wait for ever.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, BaseProcess] = {}
+    jobs = iter(todo)
+    try:
+        for job in islice(jobs, count):
+            ours, theirs = context.Pipe()
+            workers[ours] = context.Process(target=_serve, args=(theirs,), daemon=True)
+            workers[ours].start()
+            theirs.close()
+            ours.send(job)
+        busy = set(workers)
+        while busy:
+            for pipe in multiprocessing.connection.wait(busy):
+                assert isinstance(pipe, Connection)
+                try:
+                    told = pipe.recv()
+                except EOFError:
+                    workers[pipe].join()
+                    code = workers[pipe].exitcode
+                    raise RecordingError(f"a recording process ended with code {code}") from None
+                if isinstance(told, BaseException):
+                    raise told
+                if (following := next(jobs, None)) is None:
+                    busy.discard(pipe)
+                else:
+                    pipe.send(following)
+                yield told
+    finally:
+        for worker in workers.values():
+            worker.terminate()  # in the middle of a drive, if need be
+        for pipe, worker in workers.items():
+            worker.join()
+            pipe.close()
 
 
 def claim(config: CollectConfig, folder: Path) -> None:
@@ -245,15 +279,14 @@ def discard_partials(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-_env: gymnasium.Env[Any, Any] | None = None
-
-
-def _start_worker() -> None:
-    global _env
+def _serve(pipe: Connection) -> None:
+    """A worker: drives what it is told, until it is stopped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    _env = make_env()  # its GL context is made here, in the worker
-
-
-def _work(job: tuple[CollectConfig, Plan, Path]) -> Outcome:
-    assert _env is not None
-    return record(_env, *job)
+    env = make_env()  # its GL context is made here, in the worker
+    while True:
+        try:
+            pipe.send(record(env, *pipe.recv()))
+        except EOFError:
+            return  # nobody asks any more
+        except Exception as error:
+            pipe.send(error)
