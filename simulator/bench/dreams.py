@@ -125,7 +125,7 @@ def measure_families(config: BenchConfig) -> Section:
             assert checkpoint.world is not None
             engine = EagerEngine(checkpoint, 1, "cpu", precision)
             drawing.append(Contender(name, generator(checkpoint, precision)))
-            steps.append(Contender(name, stepper(engine, config.scenario, model)))
+            steps.append(Contender(name, stepper(engine, config.scenario, config.world_model)))
             millions = sum(p.numel() for p in checkpoint.world.parameters()) / 1e6
             about[name] = f"{millions:.2f} M", f"{step_gflop(engine):.2f}"
     if not about:
