@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from world_model.checkpoint import Checkpoint
 
 AIMS_MS = {"onnx": "<= 12", "openvino": "<= 8"}
+DRAWING = "drawing the latent map alone"
 HOW = "tokens, heads, picture, copy to the host"
 
 
@@ -111,7 +112,7 @@ def measure_families(config: BenchConfig) -> Section:
     drawing: list[Contender] = []
     steps: list[Contender] = []
     about: dict[str, tuple[str, str]] = {}
-    for model, folder in present(config.families).items():
+    for folder in present(config.families).values():
         loaded = load(folder)
         if loaded.world is None:
             continue
@@ -146,7 +147,7 @@ def measure_families(config: BenchConfig) -> Section:
             drawn[name].ratio(drawn[base]).value,
             "times",
             aim,
-            HOW,
+            DRAWING,
         )
         for name, aim in (("raster", ">= 5"), ("nar", ">= 1"), ("dit, 50 steps", ">= 20"))
         if name in drawn and base == "var"
