@@ -136,7 +136,9 @@ def test_ctrl_c_stops_the_workers_and_keeps_what_is_recorded(
     command = (
         "collect --set s --episodes 500 --scenario calm_cruise --workers 1 --least-s 1 --most-s 2"
     )
-    code = "from simulator.cli import main; main()"
+    # started in the background, a shell's jobs ignore SIGINT, and so would this one
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from simulator.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *command.split(), "--output", str(tmp_path), "--no-classes"],
         stdout=subprocess.PIPE,
