@@ -69,6 +69,12 @@ def attend(q_BHND: Tensor, k_BHMD: Tensor, v_BHMD: Tensor, mask_NM: Tensor | Non
     return out
 
 
+def later_hidden(order_N: Tensor) -> Tensor:
+    """(N, N), to be added to the scores: a position sees those whose place in the order isn't later."""
+    hidden = order_N[:, None] < order_N[None, :]
+    return torch.zeros(hidden.shape).masked_fill(hidden, -1e4)
+
+
 class Conditioning(nn.Module):
     """Actions and ego state to one vector: Fourier features, then an MLP."""
 

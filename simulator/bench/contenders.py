@@ -91,7 +91,7 @@ def generator(checkpoint: Checkpoint, precision: str) -> Callable[[], Any]:
     import torch
 
     from world_model.engine.step_graph import GivenNoise
-    from world_model.families.world import PAST_ACTIONS, PAST_MAPS
+    from world_model.families.world import PAST_ACTIONS, PAST_MAPS, Known
 
     world = checkpoint.world
     assert world is not None
@@ -108,7 +108,7 @@ def generator(checkpoint: Checkpoint, precision: str) -> Callable[[], Any]:
     def turn() -> None:
         chance = GivenNoise(checkpoint.config.sampling, noise, ego[:, 0])
         condition = world.conditioning(actions, ego)
-        world.generate(quantizer, past, ahead, condition, chance)
+        world.generate(quantizer, Known(past, ahead, condition), chance)
 
     return turn
 

@@ -11,7 +11,7 @@ from simulator.evaluation.control_rollouts import Part
 from simulator.evaluation.intervals import mean_interval
 from simulator.evaluation.report import Verdict, samples, table
 from simulator.evaluation.subject import Rows, Subject
-from world_model.families.world import PAST_ACTIONS, TokenWorld
+from world_model.families.world import PAST_ACTIONS, Known, TokenWorld
 from world_model.training.data import evenly
 
 
@@ -54,7 +54,7 @@ def likelihood(subject: Subject) -> Part:
                 actions = taken(source)
                 ahead = world.foresee(checkpoint.tokenizer, past, actions, ego)
                 condition = world.conditioning(actions, ego)
-                logits = world(quantizer, frame, past, ahead, condition)
+                logits = world(quantizer, frame, Known(past, ahead, condition))
                 each = F.cross_entropy(torch.cat(logits, 1).mT, targets, reduction="none")
                 nll[name].append(each.mean(1).double().numpy())
     groups = drives.episode_N[rows]

@@ -13,7 +13,7 @@ from world_model.engine.eager import EagerEngine
 from world_model.families import FAMILIES, make_world
 from world_model.families.dit import Dit
 from world_model.families.nar import Nar
-from world_model.families.world import PAST_ACTIONS, PAST_MAPS
+from world_model.families.world import PAST_ACTIONS, PAST_MAPS, Known
 from world_model.tokenizer.quantizer import Quantized, QuantizerConfig
 
 BATCH = 2
@@ -49,7 +49,7 @@ class Forced:
         raise AssertionError("nothing here is normal")
 
 
-def inputs(checkpoint: Checkpoint) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def inputs(checkpoint: Checkpoint) -> Known:
     """Past maps, what was foreseen and the conditioning, at random."""
     generator = torch.Generator().manual_seed(1)
 
@@ -58,7 +58,7 @@ def inputs(checkpoint: Checkpoint) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 
     world = checkpoint.world
     condition = world.conditioning(some(PAST_ACTIONS, 2).tanh(), some(2).abs())
-    return some(PAST_MAPS, 8, 2, 4), some(8, 2, 4), condition
+    return Known(some(PAST_MAPS, 8, 2, 4), some(8, 2, 4), condition)
 
 
 def frame_of(checkpoint: Checkpoint, tokens_KBL: torch.Tensor) -> Quantized:
@@ -90,11 +90,11 @@ def comes_before(checkpoint: Checkpoint, one: int, other: int) -> bool:
 
 
 def test_one_pass_equals_cell_by_cell_with_kept_keys_and_values(cellwise):
-    past, ahead, condition = inputs(cellwise)
+    known = inputs(cellwise)
     tokens, order = some_tokens(), drawing_order(cellwise)
     quantizer, chance = cellwise.tokenizer.quantizer, Forced(tokens, order)
-    latent, chosen = cellwise.world.generate(quantizer, past, ahead, condition, chance)
-    together = cellwise.world(quantizer, frame_of(cellwise, tokens), past, ahead, condition)
+    latent, chosen = cellwise.world.generate(quantizer, known, chance)
+    together = cellwise.world(quantizer, frame_of(cellwise, tokens), known)
     for k, logits in enumerate(together):
         assert logits.shape == (BATCH, 8, 16)
         apart = torch.cat(chance.heard[k], 1)
@@ -104,24 +104,23 @@ def test_one_pass_equals_cell_by_cell_with_kept_keys_and_values(cellwise):
 
 
 def test_the_passes_are_as_many_as_the_papers_say(cellwise):
-    past, ahead, condition = inputs(cellwise)
+    known = inputs(cellwise)
     chance = Forced(some_tokens(), drawing_order(cellwise))
-    cellwise.world.generate(cellwise.tokenizer.quantizer, past, ahead, condition, chance)
+    cellwise.world.generate(cellwise.tokenizer.quantizer, known, chance)
     passes = {"raster": 2 * 4, "nar": 2 + 4 - 1}[cellwise.config.family]
     assert [len(parts) for parts in chance.heard] == [passes, passes]
 
 
 @pytest.mark.parametrize("changed", [0, 2, 5])
 def test_a_cell_knows_those_before_it_and_no_others(cellwise, changed):
-    past, ahead, condition = inputs(cellwise)
+    known = inputs(cellwise)
     quantizer = cellwise.tokenizer.quantizer
     tokens = some_tokens()
     for depth in (0, 1):
         other = tokens.clone()
         other[depth, :, changed] = (other[depth, :, changed] + 5) % 16
         one, two = (
-            cellwise.world(quantizer, frame_of(cellwise, t), past, ahead, condition)
-            for t in (tokens, other)
+            cellwise.world(quantizer, frame_of(cellwise, t), known) for t in (tokens, other)
         )
         for k in (0, 1):
             differs = (one[k] - two[k]).abs().amax((0, 2)) > 1e-6
@@ -132,11 +131,11 @@ def test_a_cell_knows_those_before_it_and_no_others(cellwise, changed):
 
 def test_a_training_dream_of_sure_cells_is_the_true_frame(cellwise):
     """One pass with the truth before each cell: where the truth is drawn, both ways meet."""
-    past, ahead, condition = inputs(cellwise)
+    known = inputs(cellwise)
     tokens = some_tokens()
     frame = frame_of(cellwise, tokens)
     drawn = cellwise.world.dream(
-        cellwise.tokenizer.quantizer, frame, past, ahead, condition, Forced(tokens, list(range(8)))
+        cellwise.tokenizer.quantizer, frame, known, Forced(tokens, list(range(8)))
     )
     torch.testing.assert_close(drawn, frame.latent_BChw)
 
@@ -168,7 +167,7 @@ def test_flow_learns_a_change_in_many_steps_and_in_one():
     optimizer = torch.optim.Adam(world.parameters(), 1e-2)
     for _ in range(400):
         condition = world.conditioning(taken, torch.zeros(32, 2))
-        parts = world.losses(quantizer, frame, aim, past, ahead, condition, None, generator)
+        parts = world.losses(quantizer, frame, aim, Known(past, ahead, condition), None, generator)
         optimizer.zero_grad()
         torch.stack(parts).sum().backward()
         optimizer.step()
@@ -181,7 +180,7 @@ def test_flow_learns_a_change_in_many_steps_and_in_one():
     for steps in (1, 4, 20):
         world.steps = steps
         with torch.no_grad():
-            drawn = world.flow(past, ahead, condition, Noise())
+            drawn = world.flow(Known(past, ahead, condition), Noise())
         missed = (drawn - aim).square().mean() / aim.square().mean()
         assert missed < 0.3, (steps, float(missed))
 

@@ -8,7 +8,7 @@ import torch
 
 from world_model.checkpoint import Checkpoint
 from world_model.families.var import Var, cells
-from world_model.families.world import PAST_ACTIONS, PAST_MAPS, WorldConfig
+from world_model.families.world import PAST_ACTIONS, PAST_MAPS, Known, WorldConfig
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 BATCH = 3
@@ -48,7 +48,7 @@ def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]
     condition = world.conditioning(inputs["actions"], inputs["ego"])
     ahead = foreseen(checkpoint, inputs, world)
     quantizer = checkpoint.tokenizer.quantizer
-    return world(quantizer, given(checkpoint, tokens), inputs["past"], ahead, condition)
+    return world(quantizer, given(checkpoint, tokens), Known(inputs["past"], ahead, condition))
 
 
 def foreseen(checkpoint, inputs, world) -> torch.Tensor:
@@ -68,9 +68,7 @@ def test_one_pass_equals_scale_by_scale_with_kept_keys_and_values(checkpoint, in
     condition = world.conditioning(inputs["actions"], inputs["ego"])
     latent, chosen = world.generate(
         checkpoint.tokenizer.quantizer,
-        inputs["past"],
-        foreseen(checkpoint, inputs, world),
-        condition,
+        Known(inputs["past"], foreseen(checkpoint, inputs, world), condition),
         forced,
     )
     logits = teacher_forced(checkpoint, inputs, tokens)
@@ -181,10 +179,10 @@ def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint,
     still = quantizer.encode(inputs["past"][:, 0])
     past = torch.stack([still.latent_BChw] * PAST_MAPS, 1)
     condition = world.conditioning(inputs["actions"], inputs["ego"])
-    silent = world(quantizer, still, past, past[:, 0], condition)
+    silent = world(quantizer, still, Known(past, past[:, 0], condition))
     for near in world.near:
         near.read.bias.view(near.cells, -1)[:, -1] = 3000.0
-    logits = world(quantizer, still, past, past[:, 0], condition)
+    logits = world(quantizer, still, Known(past, past[:, 0], condition))
     for k, (token, said, before) in enumerate(zip(still.tokens, logits, silent, strict=True)):
         rest = quantizer.down(past[:, 0] - still.before[k], k).permute(0, 2, 3, 1).flatten(0, 2)
         assert torch.equal(said.argmax(-1).flatten(), quantizer.nearest(rest, k))

@@ -18,6 +18,7 @@ from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
 from world_model.engine.step_graph import StepInputs, StepTensors
 from world_model.families.world import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, World
+from world_model.heads import MOTIONS
 
 
 class DreamEngine(ABC):
@@ -53,7 +54,7 @@ class DreamEngine(ABC):
         self.known = frozenset(self.config.known_heads)
         # a head that never saw a label says nothing worth feeding back: 0, as in training
         self._fed_E = torch.tensor(
-            [name in self.known for name in STATE_HEADS[:2]], device=self.torch_device
+            [name in self.known for name in STATE_HEADS[:MOTIONS]], device=self.torch_device
         )
         self._scales = len(tokenizer.quantizer.scales)
         self.decode = True
@@ -106,6 +107,13 @@ class DreamEngine(ABC):
             raise ValueError(
                 f"scales={self.scales}: an exported graph draws all; backend 'eager' can stop earlier"
             )
+
+    def with_exact_motion(self, out: StepTensors, given: StepInputs) -> StepTensors:
+        """The step with speed and yaw rate in float32: fed back step after step, and bfloat16 has no room for
+        what a tenth of a second adds to a speed."""
+        state_BS = out.state_BS.clone()
+        state_BS[:, :MOTIONS], _ = self.world.reader.kinematics(given.actions_BMA, given.ego_BE)
+        return out._replace(state_BS=state_BS)
 
     # -- the four verbs ------------------------------------------------------------------------
 
@@ -195,7 +203,7 @@ class DreamEngine(ABC):
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
         out = self.run(StepInputs(self._past_BPChw, picture, actions, self._ego_BE, noise_L))
         self._past_BPChw = torch.stack([out.latent_BChw, self._past_BPChw[:, 0], out.ahead_BChw], 1)
-        self._advance(action, out.state_BS[:, :2] * self._fed_E)
+        self._advance(action, out.state_BS[:, :MOTIONS] * self._fed_E)
         self._picture_BCHW = out.picture_BCHW
         event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()
         return StepOutput(

@@ -16,7 +16,6 @@ from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
 from world_model.engine.export import ExportError, find_export, installed
 from world_model.engine.step_graph import StepInputs, StepTensors
-from world_model.heads import MOTIONS
 
 
 class ExportedEngine(DreamEngine):
@@ -108,10 +107,7 @@ class OpenVinoEngine(ExportedEngine):
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        out = super().run(given)
-        # fed back step after step: bfloat16 has no room for what a tenth of a second adds to a speed
-        out.state_BS[:, :MOTIONS], _ = self.world.reader.kinematics(given.actions_BMA, given.ego_BE)
-        return out
+        return self.with_exact_motion(super().run(given), given)
 
     @cached_property
     def _core(self) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from world_model.checkpoint import ModelConfig
 from world_model.engine.base import STATE_HEADS
-from world_model.families.world import World
+from world_model.families.world import Known, World
 from world_model.sampling import SamplingConfig, sample
 from world_model.tokenizer.autoencoder import to_pixels
 from world_model.tokenizer.model import Tokenizer
@@ -79,13 +79,12 @@ class StepGraph(nn.Module):
         noise_BL: Tensor,
     ) -> StepTensors:
         """One step; see `StepInputs`."""
-        known = STATE_HEADS[0] in self.config.known_heads
-        chance = GivenNoise(self.config.sampling, noise_BL, ego_BE[:, 0] if known else None)
+        moves = STATE_HEADS[0] in self.config.known_heads
+        chance = GivenNoise(self.config.sampling, noise_BL, ego_BE[:, 0] if moves else None)
         condition = self.world.conditioning(actions_BMA, ego_BE)
         ahead = self.world.foresee(self.codec, past_BPChw, actions_BMA, ego_BE, picture_BCHW)
-        latent, tokens = self.world.generate(
-            self.quantizer, past_BPChw, ahead, condition, chance, self.scales
-        )
+        known = Known(past_BPChw, ahead, condition)
+        latent, tokens = self.world.generate(self.quantizer, known, chance, self.scales)
         drawn = sum(part.shape[1] for part in tokens)
         left_out = tokens[0].new_full((len(latent), self.quantizer.config.tokens - drawn), -1)
         state, _, event = self.world.reader(
@@ -127,8 +126,8 @@ class GivenNoise:
         self, sampling: SamplingConfig, noise_BL: Tensor, speed_mps_B: Tensor | None
     ) -> None:
         self.sampling, self.noise_BL = sampling, noise_BL
-        calm_B = noise_BL[:, 0] * 0 + 1 if speed_mps_B is None else sampling.calm(speed_mps_B)
-        self.calm_B = calm_B
+        calm = torch.ones_like(noise_BL[:, 0])
+        self.calm_B = calm if speed_mps_B is None else sampling.calm(speed_mps_B)
         self.entropies: list[Tensor] = []
 
     def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:

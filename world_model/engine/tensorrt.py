@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
-from world_model.engine.export import ExportError, find_export, installed
+from world_model.engine.export import OUTPUTS, ExportError, find_export, installed
 from world_model.engine.step_graph import StepInputs, StepTensors
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class Plan:
         self._tensors: dict[str, Tensor] = {}
         for i in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(i)
-            dtype = torch.from_numpy(_empty(trt.nptype(self._engine.get_tensor_dtype(name)))).dtype
+            kind = trt.nptype(self._engine.get_tensor_dtype(name))
+            dtype = torch.from_numpy(np.empty(0, kind)).dtype
             shape = tuple(self._engine.get_tensor_shape(name))
             self._tensors[name] = torch.empty(shape, dtype=dtype, device="cuda")
             self._context.set_tensor_address(name, self._tensors[name].data_ptr())
@@ -191,8 +193,7 @@ class TensorRtEngine(DreamEngine):
             raise ExportError("backend 'tensorrt' needs TensorRT: pip install 'dreamlane[gpu]'")
         super().__init__(checkpoint, batch_size, torch.device("cuda"))
         graphs = find_export(checkpoint, batch_size, root, PRECISION)
-        outputs = tuple(f"next_{name}" for name in StepTensors._fields)
-        self._step = self._plan(graphs.step, StepInputs._fields, outputs)
+        self._step = self._plan(graphs.step, StepInputs._fields, OUTPUTS)
         self._draw = self._plan(graphs.draw, ("latent_BChw",), ("picture_BCHW",))
 
     @property
@@ -203,11 +204,7 @@ class TensorRtEngine(DreamEngine):
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
         self.check_scales()
-        out = StepTensors(*self._step(*given))
-        # fed back step after step: as in float32
-        state = out.state_BS.clone()
-        state[:, :2], _ = self.world.reader.kinematics(given.actions_BMA, given.ego_BE)
-        return out._replace(state_BS=state)
+        return self.with_exact_motion(StepTensors(*self._step(*given)), given)
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """See `DreamEngine.draw`."""
@@ -221,9 +218,3 @@ class TensorRtEngine(DreamEngine):
         if not path.is_file():
             build(graph, path)
         return Plan(path, inputs, outputs)
-
-
-def _empty(dtype: Any) -> Any:
-    import numpy as np
-
-    return np.empty(0, dtype)

@@ -16,18 +16,20 @@ from torch.nn import functional as F
 
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
-from world_model.families.world import Chance, TokenWorld, WorldConfig
+from world_model.families.world import Chance, Known, TokenWorld, WorldConfig
+from world_model.layers import KeyValue
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 
 class CellWorld(TokenWorld):
-    """Draws cells in some order; which, and knowing which others, a family says (`features`, `generate`).
+    """Draws cells in some order; which, and knowing which others, a family says.
 
     Raises:
         ValueError: a tokenizer whose token maps aren't flat.
     """
 
     low_precision = (*TokenWorld.low_precision, "near", "logits")
+    undo_L: Tensor
 
     def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
         super().__init__(config, quantizer)
@@ -52,6 +54,15 @@ class CellWorld(TokenWorld):
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
         self.near = nn.ModuleList(NearCodes(d, c, 1) for _ in range(depth))
 
+    groups: list[list[int]]
+    """Cells in the order in which they are drawn, those of one pass together; a family says which."""
+
+    def drawn_in(self, groups: list[list[int]]) -> None:
+        """Keep the order, and how to undo it."""
+        self.groups = groups
+        order = torch.tensor([cell for group in groups for cell in group])
+        self.register_buffer("undo_L", order.argsort(), persistent=False)
+
     @abstractmethod
     def features(self, latent_BLC: Tensor, past_BLD: Tensor, modulation_B6D: Tensor) -> Tensor:
         """What is known of each cell before it is drawn, all at once: (B, L, D).
@@ -62,10 +73,18 @@ class CellWorld(TokenWorld):
             modulation_B6D: see `modulate`.
         """
 
-    def look_back(self, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor) -> Tensor:
+    @abstractmethod
+    def enter(self, i: int, known_BGD: Tensor, past_BLD: Tensor) -> Tensor:
+        """Input of pass i, from the cells that pass i - 1 drew (before the first: from the start)."""
+
+    @abstractmethod
+    def leave(self, i: int, x_BGD: Tensor, past_BLD: Tensor) -> Tensor:
+        """Features of the cells of pass i, from what the blocks make of its input."""
+
+    def look_back(self, known: Known) -> Tensor:
         """The past at each cell, and which cell it is: (B, L, D)."""
-        seen = self.seen(past_BPChw, ahead_BChw)
-        near: Tensor = self.past_cell(flat(seen)) + self.past(seen, condition_BD)[0]
+        seen = self.seen(known.past_BPChw, known.ahead_BChw)
+        near: Tensor = self.past_cell(flat(seen)) + self.past(seen, known.condition_BD)[0]
         return near + self.position_LD
 
     def cell_logits(
@@ -113,45 +132,55 @@ class CellWorld(TokenWorld):
         return total, tokens
 
     def forward(
-        self,
-        quantizer: MultiScaleQuantizer,
-        frame: Quantized,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known
     ) -> list[Tensor]:
         """See `TokenWorld.forward`: a cell knows those that come before it in `frame`."""
-        x = self._features(frame, past_BPChw, ahead_BChw, condition_BD)
-        ahead = flat(ahead_BChw)
+        x, ahead = self._told(frame, known), flat(known.ahead_BChw)
         return [
             self.cell_logits(k, x, flat(before), ahead, quantizer)
             for k, before in enumerate(frame.before)
         ]
 
     def dream(
-        self,
-        quantizer: MultiScaleQuantizer,
-        frame: Quantized,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
-        chance: Chance,
+        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known, chance: Chance
     ) -> Tensor:
         """See `World.dream`: each cell is drawn as if the ones before it had come true, all in one pass."""
-        x = self._features(frame, past_BPChw, ahead_BChw, condition_BD)
-        cells, _ = self.draw_cells(x, flat(ahead_BChw), quantizer, chance)
+        x, ahead = self._told(frame, known), flat(known.ahead_BChw)
+        cells, _ = self.draw_cells(x, ahead, quantizer, chance)
         return self.as_map(cells)
+
+    def generate(
+        self,
+        quantizer: MultiScaleQuantizer,
+        known: Known,
+        chance: Chance,
+        scales: int | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `World.generate`: group after group."""
+        modulation, ahead = self.modulate(known.condition_BD), flat(known.ahead_BChw)
+        past = self.look_back(known)
+        before = self.start_D.expand(len(past), 1, -1)
+        kept: list[KeyValue] = []
+        drawn, tokens = [], []
+        for i, group in enumerate(self.groups):
+            x = self.transform(self.enter(i, before, past), modulation, kept=kept)
+            features = self.leave(i, x, past)
+            cells, chosen = self.draw_cells(features, ahead[:, group], quantizer, chance, scales)
+            before = self.known(cells)
+            drawn.append(cells)
+            tokens.append(chosen)
+        maps = [torch.cat(parts, 1)[:, self.undo_L] for parts in zip(*tokens, strict=True)]
+        return self.as_map(torch.cat(drawn, 1)[:, self.undo_L]), maps
 
     def as_map(self, cells_BLC: Tensor) -> Tensor:
         """Cells in raster order to the latent map (B, C, h, w)."""
         h, w = self.full_size
         return cells_BLC.transpose(1, 2).reshape(len(cells_BLC), -1, h, w)
 
-    def _features(
-        self, frame: Quantized, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor
-    ) -> Tensor:
-        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
-        return self.features(flat(frame.latent_BChw), past, self.modulate(condition_BD))
+    def _told(self, frame: Quantized, known: Known) -> Tensor:
+        """`features` of a whole frame."""
+        modulation = self.modulate(known.condition_BD)
+        return self.features(flat(frame.latent_BChw), self.look_back(known), modulation)
 
 
 def flat(x_BChw: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from world_model.families.past import PastPyramid
 from world_model.families.var import GROUP, cells
-from world_model.families.world import Chance, World, WorldConfig
+from world_model.families.world import Chance, Known, World, WorldConfig
 from world_model.layers import Conditioning
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
@@ -62,10 +62,10 @@ class Dit(World):
         """See `World.get_ready`: how much usually changes."""
         self.change_C.copy_((next_BChw - ahead_BChw).std((0, 2, 3)).clamp_min(1e-3))
 
-    def look_back(self, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor) -> Tensor:
+    def look_back(self, known: Known) -> Tensor:
         """The past at each position, and which position it is: (B, N, D)."""
-        seen = self.seen(past_BPChw, ahead_BChw)
-        near: Tensor = self.past_fine(cells(seen)) + self.past(seen, condition_BD)[0]
+        seen = self.seen(known.past_BPChw, known.ahead_BChw)
+        near: Tensor = self.past_fine(cells(seen)) + self.past(seen, known.condition_BD)[0]
         return near + self.position_ND
 
     def velocity(
@@ -83,9 +83,7 @@ class Dit(World):
         length = (step_B.clamp_min(2.0**-FINEST).log2() + FINEST) / FINEST  # 0 to 1
         when = self.when(torch.stack([time_B, length], 1))
         modulation = self.modulate(condition_BD + when)
-        x = (self.noisy(cells(x_BChw)) + past_BND).to(modulation.dtype)
-        for block in self.blocks:
-            x, _ = block(x, modulation)
+        x = self.transform(self.noisy(cells(x_BChw)) + past_BND, modulation)
         out = self.out(self.norm(x)).float().transpose(1, 2)
         half = (self.full_size[0] // GROUP, self.full_size[1] // GROUP)
         return F.pixel_shuffle(out.unflatten(2, half), GROUP)
@@ -95,16 +93,13 @@ class Dit(World):
         quantizer: MultiScaleQuantizer,
         frame: Quantized,
         next_BChw: Tensor,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
         weight_BL: Tensor | None,
         generator: torch.Generator,
     ) -> list[Tensor]:
         """See `World.losses`: squared errors of the velocity, and of long steps against two half as long."""
-        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
-        unit = self.change_C.view(-1, 1, 1)
-        aim = (next_BChw - ahead_BChw) / unit
+        past, condition = self.look_back(known), known.condition_BD
+        aim = (next_BChw - known.ahead_BChw) / self.change_C.view(-1, 1, 1)
         count = len(aim)
         noise = torch.randn(aim.shape, generator=generator)
         time = torch.rand(count, generator=generator)
@@ -112,8 +107,7 @@ class Dit(World):
         if weight_BL is not None:
             weight = (weight_BL / weight_BL.mean()).view(count, 1, *self.full_size)
         point = noise.lerp(aim, time.view(-1, 1, 1, 1))
-        short = torch.zeros(count)
-        flow = self.velocity(point, time, short, past, condition_BD)
+        flow = self.velocity(point, time, torch.zeros(count), past, condition)
         velocity_loss = (weight * (flow - (aim - noise)).square()).mean()
         # a quarter of the batch, as in the paper: it costs two more passes
         part = torch.randperm(count, generator=generator)[: max(1, count // 4)]
@@ -122,39 +116,35 @@ class Dit(World):
         # a step begins at a multiple of its length
         begin = (time[part] / (2 * half)).floor() * 2 * half
         start = noise[part].lerp(aim[part], begin.view(-1, 1, 1, 1))
-        known = past[part], condition_BD[part]
+        there_known = past[part], condition[part]
         with torch.no_grad():
-            first = self.velocity(start, begin, half, *known)
+            first = self.velocity(start, begin, half, *there_known)
             there = start + half.view(-1, 1, 1, 1) * first
-            second = self.velocity(there, begin + half, half, *known)
-        long = self.velocity(start, begin, 2 * half, *known)
+            second = self.velocity(there, begin + half, half, *there_known)
+        long = self.velocity(start, begin, 2 * half, *there_known)
         shortcut_loss = (weight[part] * (long - (first + second) / 2).square()).mean()
         return [velocity_loss, shortcut_loss]
 
     def generate(
         self,
         quantizer: MultiScaleQuantizer,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
         chance: Chance,
         scales: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """See `World.generate`."""
-        latent = self.flow(past_BPChw, ahead_BChw, condition_BD, chance)
+        latent = self.flow(known, chance)
         # near codes lie nearer to each other than bfloat16 tells apart
         with torch.autocast(latent.device.type, enabled=False):
             tokens = list(quantizer.encode(latent).tokens[:scales])
             return quantizer.decode(tokens), tokens
 
-    def flow(
-        self, past_BPChw: Tensor, ahead_BChw: Tensor, condition_BD: Tensor, chance: Chance
-    ) -> Tensor:
+    def flow(self, known: Known, chance: Chance) -> Tensor:
         """The next frame's continuous latents (B, C, h, w), by `steps` Euler steps from noise."""
-        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
-        x = chance.normal(self.noise).view(ahead_BChw.shape)
-        one = torch.ones_like(ahead_BChw[:, 0, 0, 0])
+        ahead, past = known.ahead_BChw, self.look_back(known)
+        x = chance.normal(self.noise).view(ahead.shape)
+        one = torch.ones_like(ahead[:, 0, 0, 0])
         for i in range(self.steps):
             time, step = one * (i / self.steps), one * (1 / self.steps)
-            x = x + self.velocity(x, time, step, past, condition_BD) / self.steps
-        return ahead_BChw + self.change_C.view(-1, 1, 1) * x
+            x = x + self.velocity(x, time, step, past, known.condition_BD) / self.steps
+        return ahead + self.change_C.view(-1, 1, 1) * x

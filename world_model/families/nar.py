@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from world_model.families.cells import CellWorld, flat
-from world_model.families.world import Chance, WorldConfig
-from world_model.layers import KeyValue
-from world_model.tokenizer.quantizer import MultiScaleQuantizer, QuantizerConfig
+from world_model.families.cells import CellWorld
+from world_model.families.world import WorldConfig
+from world_model.layers import later_hidden
+from world_model.tokenizer.quantizer import QuantizerConfig
 
 
 class Nar(CellWorld):
@@ -37,12 +37,11 @@ class Nar(CellWorld):
             i.flatten() for i in torch.meshgrid(*map(torch.arange, (h, w)), indexing="ij")
         )
         distance = row + column
-        self.groups = [
-            (distance == far).nonzero().flatten().tolist() for far in range(int(distance.max()) + 1)
-        ]
+        farthest = int(distance.max())
+        self.drawn_in(
+            [(distance == far).nonzero().flatten().tolist() for far in range(farthest + 1)]
+        )
         reached = torch.cat([torch.tensor([-1]), distance])
-        hidden = reached[:, None] < reached[None, :]
-        mask_NN = torch.zeros(hidden.shape).masked_fill(hidden, -1e4)  # added to the scores
         # of each distance: at which places of the distance before the cells have their neighbours
         self.neighbours = []
         for nearer, group in zip([[-1], *self.groups], self.groups, strict=False):
@@ -54,7 +53,7 @@ class Nar(CellWorld):
         # the first column has nothing to its left, the first row nothing above; the first cell has the start
         share = torch.where(first_row, 1.0, torch.where(first_column, 0.0, 0.5))
         for name, value in (
-            ("mask_NN", mask_NN),
+            ("mask_NN", later_hidden(reached)),
             ("left_L", torch.where(first_column, 0, cell)),
             ("above_L", torch.where(first_row, 0, cell + 1 - w)),
             ("row_share_L1", share.unsqueeze(1)),
@@ -64,9 +63,8 @@ class Nar(CellWorld):
     def features(self, latent_BLC: Tensor, past_BLD: Tensor, modulation_B6D: Tensor) -> Tensor:
         """See `CellWorld.features`: a cell's left and upper neighbours tell what comes there."""
         start = self.start_D.expand(len(latent_BLC), 1, -1)
-        x = torch.cat([start, self.known(latent_BLC) + past_BLD], 1).to(modulation_B6D.dtype)
-        for block in self.blocks:
-            x, _ = block(x, modulation_B6D, self.mask_NN)
+        x = torch.cat([start, self.known(latent_BLC) + past_BLD], 1)
+        x = self.transform(x, modulation_B6D, self.mask_NN)
         return self.meet(x[:, self.left_L], x[:, self.above_L], past_BLD, self.row_share_L1)
 
     def meet(
@@ -79,32 +77,15 @@ class Nar(CellWorld):
         mean: Tensor = share * self.row_head(left_BGD + past)
         return torch.add(mean, (1 - share) * self.column_head(above_BGD + past))
 
-    def generate(
-        self,
-        quantizer: MultiScaleQuantizer,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
-        chance: Chance,
-        scales: int | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """See `World.generate`."""
-        modulation, ahead = self.modulate(condition_BD), flat(ahead_BChw)
-        past = self.look_back(past_BPChw, ahead_BChw, condition_BD)
-        x = self.start_D.expand(len(past), 1, -1).to(modulation.dtype)
-        kept: list[KeyValue | None] = [None] * len(self.blocks)
-        drawn, tokens = [], []
-        for group, (left, above) in zip(self.groups, self.neighbours, strict=True):
-            for i, block in enumerate(self.blocks):
-                x, kept[i] = block(x, modulation, None, kept[i])
-            features = self.meet(x[:, left], x[:, above], past[:, group], self.row_share_L1[group])
-            cells, chosen = self.draw_cells(features, ahead[:, group], quantizer, chance, scales)
-            x = (self.known(cells) + past[:, group]).to(modulation.dtype)
-            drawn.append(cells)
-            tokens.append(chosen)
-        order = torch.tensor([cell for group in self.groups for cell in group]).argsort()
-        maps = [torch.cat(parts, 1)[:, order] for parts in zip(*tokens, strict=True)]
-        return self.as_map(torch.cat(drawn, 1)[:, order]), maps
+    def enter(self, i: int, known_BGD: Tensor, past_BLD: Tensor) -> Tensor:
+        """See `CellWorld.enter`: the cells of the distance before, and the past there."""
+        return known_BGD + past_BLD[:, self.groups[i - 1]] if i else known_BGD
+
+    def leave(self, i: int, x_BGD: Tensor, past_BLD: Tensor) -> Tensor:
+        """See `CellWorld.leave`: what their neighbours tell."""
+        (left, above), group = self.neighbours[i], self.groups[i]
+        share = self.row_share_L1[group]
+        return self.meet(x_BGD[:, left], x_BGD[:, above], past_BLD[:, group], share)
 
 
 class Head(nn.Module):

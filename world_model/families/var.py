@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
-from world_model.families.world import Chance, TokenWorld, WorldConfig
-from world_model.layers import KeyValue
+from world_model.families.world import Chance, Known, TokenWorld, WorldConfig
+from world_model.layers import KeyValue, later_hidden
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 GROUP = 2
@@ -56,9 +56,7 @@ class Var(TokenWorld):
             nn.init.zeros_(head.bias)
         self.near = nn.ModuleList(NearCodes(d, c, m) for m in cells)
         level_N = torch.cat([torch.full((n,), k) for k, n in enumerate(self.positions)])
-        hidden = level_N[:, None] < level_N[None, :]
-        mask_NN = torch.zeros(hidden.shape).masked_fill(hidden, -1e4)  # added to the scores
-        self.register_buffer("mask_NN", mask_NN, persistent=False)
+        self.register_buffer("mask_NN", later_hidden(level_N), persistent=False)
 
     # -- the parts ---------------------------------------------------------------------------
 
@@ -113,21 +111,16 @@ class Var(TokenWorld):
         self,
         quantizer: MultiScaleQuantizer,
         frame: Quantized,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
     ) -> list[Tensor]:
         """See `TokenWorld.forward`: a token knows the coarser scales of `frame`."""
         before = frame.before
-        modulation = self.modulate(condition_BD)
-        seen = self.seen(past_BPChw, ahead_BChw)
-        pasts = self.past(seen, condition_BD)
+        seen = self.seen(known.past_BPChw, known.ahead_BChw)
+        pasts = self.past(seen, known.condition_BD)
         parts = [self.embed(k, b, seen, pasts[k]) for k, b in enumerate(before)]
-        x = torch.cat(parts, 1).to(modulation.dtype)  # low precision where autocast says so
-        for block in self.blocks:
-            x, _ = block(x, modulation, self.mask_NN)
+        x = self.transform(torch.cat(parts, 1), self.modulate(known.condition_BD), self.mask_NN)
         return [
-            self.logits(k, part, before[k], ahead_BChw, quantizer)
+            self.logits(k, part, before[k], known.ahead_BChw, quantizer)
             for k, part in enumerate(torch.split(x, self.positions, 1))
         ]
 
@@ -136,23 +129,21 @@ class Var(TokenWorld):
     def generate(
         self,
         quantizer: MultiScaleQuantizer,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
         chance: Chance,
         scales: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """See `World.generate`; fewer scales are faster as well."""
-        total = torch.zeros_like(past_BPChw[:, 0])
-        modulation, seen = self.modulate(condition_BD), self.seen(past_BPChw, ahead_BChw)
-        pasts = self.past(seen, condition_BD)
-        kept: list[KeyValue | None] = [None] * len(self.blocks)
+        past, ahead, condition = known
+        total = torch.zeros_like(ahead)
+        modulation, seen = self.modulate(condition), self.seen(past, ahead)
+        pasts = self.past(seen, condition)
+        kept: list[KeyValue] = []
         tokens: list[Tensor] = []
         for k in range(len(self.positions) if scales is None else scales):
-            x = self.embed(k, total, seen, pasts[k]).to(modulation.dtype)
-            for i, block in enumerate(self.blocks):
-                x, kept[i] = block(x, modulation, None, kept[i])
-            tokens.append(chance(k, self.logits(k, x, total, ahead_BChw, quantizer)))
+            x = self.embed(k, total, seen, pasts[k])
+            x = self.transform(x, modulation, kept=kept)
+            tokens.append(chance(k, self.logits(k, x, total, ahead, quantizer)))
             total = total + quantizer.contribution(tokens[k], k)
         return total, tokens
 

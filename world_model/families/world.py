@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.heads import EGO_SCALES, StateReader
-from world_model.layers import Block, Conditioning
+from world_model.layers import Block, Conditioning, KeyValue
 from world_model.tokenizer.model import Tokenizer
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
@@ -67,6 +67,14 @@ class Chance(Protocol):
         """(B, count) numbers of the standard normal distribution."""
 
 
+class Known(NamedTuple):
+    """What is known before a frame is drawn."""
+
+    past_BPChw: Tensor  # maps of the past
+    ahead_BChw: Tensor  # what `World.foresee` says of them
+    condition_BD: Tensor  # see `World.conditioning`
+
+
 class World(nn.Module, ABC):
     """Predicts frame t+1 from frames t and t-1, the last actions and the ego state."""
 
@@ -104,9 +112,7 @@ class World(nn.Module, ABC):
         quantizer: MultiScaleQuantizer,
         frame: Quantized,
         next_BChw: Tensor,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
         weight_BL: Tensor | None,
         generator: torch.Generator,
     ) -> list[Tensor]:
@@ -116,9 +122,7 @@ class World(nn.Module, ABC):
             quantizer: whose tokens.
             frame: the next frame, quantised, possibly with errors in it and their corrections.
             next_BChw: its continuous latents.
-            past_BPChw: maps of the past.
-            ahead_BChw: what `foresee` says of them.
-            condition_BD: see `conditioning`.
+            known: before it.
             weight_BL: of each cell of the latent map, in raster order.
             generator: of what the loss itself draws.
         """
@@ -127,9 +131,7 @@ class World(nn.Module, ABC):
     def generate(
         self,
         quantizer: MultiScaleQuantizer,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
         chance: Chance,
         scales: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
@@ -139,17 +141,11 @@ class World(nn.Module, ABC):
         """
 
     def dream(
-        self,
-        quantizer: MultiScaleQuantizer,
-        frame: Quantized,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
-        chance: Chance,
+        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known, chance: Chance
     ) -> Tensor:
         """The next frame's latent map as training dreams it; `frame` is the true one, for families whose
         own way of drawing would take too long."""
-        latent, _ = self.generate(quantizer, past_BPChw, ahead_BChw, condition_BD, chance)
+        latent, _ = self.generate(quantizer, known, chance)
         return latent
 
     def get_ready(self, next_BChw: Tensor, ahead_BChw: Tensor) -> None:
@@ -225,6 +221,22 @@ class World(nn.Module, ABC):
         foreseen = self.foresee(tokenizer, surprised_by_nothing, actions_BMA, ego_BE)
         return torch.stack([newest_BChw, before_BChw, foreseen], 1)
 
+    def transform(
+        self,
+        x_BND: Tensor,
+        modulation_B6D: Tensor,
+        mask_NN: Tensor | None = None,
+        kept: list[KeyValue] | None = None,
+    ) -> Tensor:
+        """Positions through all blocks. `kept` holds each block's keys and values of earlier positions, and
+        gets those of these ones; an empty list at first."""
+        x = x_BND.to(modulation_B6D.dtype)  # low precision where autocast says so
+        for i, block in enumerate(self.blocks):
+            x, seen = block(x, modulation_B6D, mask_NN, kept[i] if kept and i < len(kept) else None)
+            if kept is not None:
+                kept[i : i + 1] = [seen]
+        return x
+
     def seen(self, past_BPChw: Tensor, ahead_BChw: Tensor) -> Tensor:
         """The newest frame, what changed since the one before, what the car's motion will change, and what
         changed without it."""
@@ -248,9 +260,7 @@ class TokenWorld(World):
         self,
         quantizer: MultiScaleQuantizer,
         frame: Quantized,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
     ) -> list[Tensor]:
         """Logits of every token map, K tensors (B, L_k, V), each token knowing what comes before it."""
 
@@ -259,14 +269,12 @@ class TokenWorld(World):
         quantizer: MultiScaleQuantizer,
         frame: Quantized,
         next_BChw: Tensor,
-        past_BPChw: Tensor,
-        ahead_BChw: Tensor,
-        condition_BD: Tensor,
+        known: Known,
         weight_BL: Tensor | None,
         generator: torch.Generator,
     ) -> list[Tensor]:
         """See `World.losses`: the mean cross-entropy of each token map in nats."""
-        logits = self(quantizer, frame, past_BPChw, ahead_BChw, condition_BD)
+        logits = self(quantizer, frame, known)
         return token_losses(logits, frame.targets, weight_BL, self.quantizer_config.scales)
 
 

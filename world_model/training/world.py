@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from world_model.families.reprojection import Reprojection
+from world_model.families.world import Known
 from world_model.heads import MOTIONS, head_losses, state_losses
 from world_model.tokenizer.autoencoder import to_model
 from world_model.training.latents import VEHICLE_IN
@@ -44,9 +45,7 @@ class WorldTask(WorldBatches):
                 self.quantizer,
                 frame,
                 batch.next_BChw,
-                batch.past_BPChw,
-                batch.ahead_BChw,
-                condition,
+                Known(batch.past_BPChw, batch.ahead_BChw, condition),
                 batch.thing_BL,
                 generator,
             )

@@ -15,7 +15,7 @@ from torch import Tensor
 from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
 from world_model.families import World, WorldConfig, make_world
-from world_model.families.world import PAST_ACTIONS
+from world_model.families.world import PAST_ACTIONS, Known
 from world_model.heads import MOTIONS
 from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
@@ -264,7 +264,7 @@ class WorldBatches:
         """One frame further under the recorded actions, drawn as the engine draws (no gradient)."""
         known, config = dreams.contexts, self.config
         past, actions, ego = known.past_BPChw, known.actions_BMA, known.ego_BE
-        true_BChw = batch.next_BChw[-len(past) :]
+        true_BChw, foreseen = batch.next_BChw[-len(past) :], batch.ahead_BChw[-len(past) :]
         true = self.quantizer.encode(true_BChw)
         chance = Steered(
             self.quantizer,
@@ -278,10 +278,10 @@ class WorldBatches:
         with torch.autocast("cpu", torch.bfloat16):
             condition = self.model.conditioning(actions, ego)
             latent = self.model.dream(
-                self.quantizer, true, past, batch.ahead_BChw[-len(past) :], condition, chance
+                self.quantizer, true, Known(past, foreseen, condition), chance
             )
         after, _ = self.model.reader.kinematics(actions, ego)
-        rows, foreseen = known.rows + 1, batch.ahead_BChw[-len(past) :]
+        rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)
         return Dreams(dreams.step + 1, further)
