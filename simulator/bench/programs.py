@@ -14,11 +14,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agents.policy import Policy
 from simulator.bench.settings import BenchConfig, Row
 
 T = TypeVar("T")
@@ -28,7 +30,14 @@ def measure_collection(config: BenchConfig) -> list[Row]:
     """Camera frames a second of the reference world on one core."""
     core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
-    durations_s = _step_times("dreamlane/Truth-v0", config)
+    import gymnasium
+
+    import simulator  # noqa: F401  (registers the environments)
+    from agents.lane_keeper import LaneKeeper
+
+    environment = gymnasium.make("dreamlane/Truth-v0", scenario=config.scenario)
+    wanted = config.warmup_steps + config.world_frames
+    durations_s = _step_times(environment, LaneKeeper(), count(), wanted)[config.warmup_steps :]
     return [
         Row(
             "reference world, frames on one core",
@@ -76,19 +85,25 @@ def measure_metadrive(config: BenchConfig) -> list[Row]:
 def _steps_per_s(environment: Any, config: BenchConfig) -> float:
     """Steps a second under random actions, resets left out."""
     environment.action_space.seed(0)
-    durations_s: list[float] = []
-    ended = True
-    while len(durations_s) < config.warmup_steps + config.world_frames // 5:
-        if ended:
-            environment.reset(seed=0)
-        action = environment.action_space.sample()
-        begin = time.perf_counter()
-        _, _, terminated, truncated, _ = environment.step(action)
-        durations_s.append(time.perf_counter() - begin)
-        ended = terminated or truncated
-    environment.close()
-    timed = durations_s[config.warmup_steps :]
+    wanted = config.warmup_steps + config.world_frames // 5
+    # always the same scene: not everybody has others
+    timed = _step_times(environment, _AtRandom(environment), repeat(0), wanted)
+    timed = timed[config.warmup_steps :]
     return len(timed) / sum(timed)
+
+
+class _AtRandom:
+    """Actions drawn from an environment's own space."""
+
+    def __init__(self, environment: Any) -> None:
+        self._space = environment.action_space
+
+    def reset(self, seed: int | None = None) -> None:
+        """It remembers nothing."""
+
+    def act(self, observation: Any, info: Any) -> Any:
+        """Any action."""
+        return self._space.sample()
 
 
 def measure_play(config: BenchConfig) -> list[Row]:
@@ -126,28 +141,22 @@ def _run_play(config: BenchConfig) -> tuple[float, float]:
     return first_s, usage.ru_maxrss / 1024
 
 
-def _step_times(name: str, config: BenchConfig) -> list[float]:
-    """Drive with the lane keeper; return the seconds of each `step` after the warm-up."""
-    import gymnasium
-
-    import simulator  # noqa: F401  (registers the environments)
-    from agents.lane_keeper import LaneKeeper
-
-    environment, policy = gymnasium.make(name, scenario=config.scenario), LaneKeeper()
+def _step_times(environment: Any, policy: Policy, seeds: Iterator[int], wanted: int) -> list[float]:
+    """Drive; return the seconds of each `step`. Closes the environment."""
     durations_s: list[float] = []
-    seed, ended = 0, True
-    while len(durations_s) < config.warmup_steps + config.world_frames:
+    ended = True
+    while len(durations_s) < wanted:
         if ended:
+            seed = next(seeds)
             observation, info = environment.reset(seed=seed)
             policy.reset(seed)
-            seed += 1
         action = policy.act(observation, info)
         begin = time.perf_counter()
         observation, _, terminated, truncated, info = environment.step(action)
         durations_s.append(time.perf_counter() - begin)
         ended = terminated or truncated
     environment.close()
-    return durations_s[config.warmup_steps :]
+    return durations_s
 
 
 def peak_mb() -> float:

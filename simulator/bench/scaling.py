@@ -112,11 +112,10 @@ def trained(config: BenchConfig, size: str) -> Run:
     """
     from simulator.assets import model_folder
     from world_model.checkpoint import ModelConfig, load, save
-    from world_model.families import WorldConfig, make_world
+    from world_model.families import WorldConfig
     from world_model.training.loop import LoopConfig
-    from world_model.training.world import WorldTask
     from world_model.training.world_batches import WorldTraining
-    from world_model.training.world_run import begin, teacher_forced
+    from world_model.training.world_run import averaged, begun, teacher_forced
 
     try:
         width, depth, heads = map(int, size.split("x"))
@@ -146,15 +145,11 @@ def trained(config: BenchConfig, size: str) -> Run:
         start_parts=("reprojection",),
         loop=LoopConfig(str(run_dir), config.scaling_steps, learning_rate=1.5e-3),
     )
-    task = WorldTask(training)
-    if not task.trainer.resume():
-        begin(task)
+    task = begun(training)
     task.trainer.run()
     if task.trainer.step < config.scaling_steps:
         raise KeyboardInterrupt  # stopped on the way; the next call goes on from there
-    model = make_world("var", world, task.quantizer.config)
-    model.load_state_dict(task.trainer.average)
-    model.eval().requires_grad_(False)
+    model = averaged(task)
     described = ModelConfig(size, "var", shipped.tokenizer, world, shipped.sampling)
     save(run_dir / "checkpoint", described, task.checkpoint.tokenizer, model)
     figures = teacher_forced(task, model)

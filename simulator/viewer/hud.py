@@ -114,9 +114,7 @@ class Hud:
     def draw_help(self, surface: pygame.Surface) -> None:
         """All keys, over whatever is there."""
         width, height = surface.get_size()
-        shade = pygame.Surface((width, height), pygame.SRCALPHA)
-        shade.fill((0, 0, 0, 215))
-        surface.blit(shade, (0, 0))
+        _darken(surface, surface.get_rect(), 215)
         row = height // (len(ALL_KEYS) + 4)
         self._text(surface, "Keys", (width // 2, row // 2), row, INK, 0.5)
         for i, (keys, meaning) in enumerate(ALL_KEYS, 2):
@@ -199,9 +197,8 @@ class Hud:
     def _banner(
         self, surface: pygame.Surface, box: pygame.Rect, title: str, hint: str, colour: Colour
     ) -> None:
-        shade = pygame.Surface((box.width, box.height // 3), pygame.SRCALPHA)
-        shade.fill((0, 0, 0, 150))
-        surface.blit(shade, (box.left, box.centery - box.height // 6))
+        third = pygame.Rect(box.left, box.centery - box.height // 6, box.width, box.height // 3)
+        _darken(surface, third, 150)
         self._text(
             surface,
             title,
@@ -247,6 +244,12 @@ class Hud:
         drawn = font.render(text, True, colour)
         surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
         return drawn.get_width()
+
+
+def _darken(surface: pygame.Surface, box: pygame.Rect, alpha: int) -> None:
+    shade = pygame.Surface(box.size, pygame.SRCALPHA)
+    shade.fill((0, 0, 0, alpha))
+    surface.blit(shade, box)
 
 
 def _number(value: float, form: str) -> str:

@@ -88,6 +88,13 @@ class Driven:
             if not self.running:
                 assert condition(), "the window closed before it got there"
 
+    def pause(self) -> None:
+        """Space, and wait until nothing moves any more."""
+        self.key(pygame.K_SPACE)
+        self.until(lambda: self.session.paused)
+        for _ in range(10):
+            self.viewer.pump()
+
     def until_steps(self, more: int) -> None:
         goal = self.session.totals.steps + more
         self.until(lambda: self.session.latest is not None and self.session.latest.steps >= goal)

@@ -107,10 +107,7 @@ def test_backspace_turns_time_back_and_letting_go_drives_on(drive):
 def test_a_marked_moment_is_returned_to(drive):
     driven = drive(frames=10_000)
     driven.until_steps(4)
-    driven.key(pygame.K_SPACE)
-    driven.until(lambda: driven.session.paused)
-    for _ in range(5):
-        driven.viewer.pump()
+    driven.pause()
     tick = driven.session.latest.tick
     driven.key(pygame.K_F5)
     driven.key(pygame.K_SPACE)
@@ -123,10 +120,7 @@ def test_a_marked_moment_is_returned_to(drive):
 def test_a_single_step_is_one_tick(drive):
     driven = drive(frames=10_000)
     driven.until_steps(2)
-    driven.key(pygame.K_SPACE)
-    driven.until(lambda: driven.session.paused)
-    for _ in range(5):
-        driven.viewer.pump()
+    driven.pause()
     tick = driven.session.latest.tick
     driven.key(pygame.K_n)
     driven.until(lambda: driven.session.latest.tick == tick + 1)
@@ -202,10 +196,7 @@ def test_the_reference_world_goes_back_to_the_bit(drive):
     """Half a second back and the same (no) keys: the same pictures again."""
     driven = drive(env_id="dreamlane/Truth-v0", policy="lane_keeper", frames=10_000)
     driven.until_steps(12)
-    driven.key(pygame.K_SPACE)
-    driven.until(lambda: driven.session.paused)
-    for _ in range(5):
-        driven.viewer.pump()
+    driven.pause()
     end = driven.session.latest
     driven.key(pygame.K_BACKSPACE)
     driven.until(lambda: driven.session.latest.rewound >= 5)

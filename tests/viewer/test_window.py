@@ -72,10 +72,7 @@ def test_the_window_answers_while_a_slow_frame_is_under_way(drive):
 def test_pause_stops_time_and_lets_it_go_on(drive):
     driven = drive(frames=10_000)
     driven.until_steps(2)
-    driven.key(pygame.K_SPACE)
-    driven.until(lambda: driven.session.paused)
-    for _ in range(10):
-        driven.viewer.pump()
+    driven.pause()
     steps = driven.session.totals.steps
     for _ in range(20):
         driven.viewer.pump()

@@ -162,7 +162,7 @@ def test_flow_learns_a_change_in_many_steps_and_in_one():
     past = torch.zeros(32, PAST_MAPS, 8, 2, 4)
     taken = torch.zeros(32, PAST_ACTIONS, 2)
     taken[:, -1, 0] = steer
-    world.get_ready(aim, ahead)
+    world.get_ready(lambda: (aim, ahead))
     frame = quantizer.encode(aim)
     optimizer = torch.optim.Adam(world.parameters(), 1e-2)
     for _ in range(400):

@@ -11,6 +11,8 @@ Shapes as in `families.world`; N positions of 2x2 cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,8 +60,9 @@ class Dit(World):
         """See `World.noise`."""
         return self.quantizer_config.channels * self.full_size[0] * self.full_size[1]
 
-    def get_ready(self, next_BChw: Tensor, ahead_BChw: Tensor) -> None:
+    def get_ready(self, look: Callable[[], tuple[Tensor, Tensor]]) -> None:
         """See `World.get_ready`: how much usually changes."""
+        next_BChw, ahead_BChw = look()
         self.change_C.copy_((next_BChw - ahead_BChw).std((0, 2, 3)).clamp_min(1e-3))
 
     def look_back(self, known: Known) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -148,8 +149,8 @@ class World(nn.Module, ABC):
         latent, _ = self.generate(quantizer, known, chance)
         return latent
 
-    def get_ready(self, next_BChw: Tensor, ahead_BChw: Tensor) -> None:
-        """Look at some true frames, and at what was foreseen of them, before training begins."""
+    def get_ready(self, look: Callable[[], tuple[Tensor, Tensor]]) -> None:
+        """Before training begins: `look` gives some true latents, and what was foreseen of them."""
 
     # -- the parts ---------------------------------------------------------------------------
 

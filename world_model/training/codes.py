@@ -17,9 +17,10 @@ import torch
 
 from world_model.checkpoint import ModelConfig, load, save
 from world_model.tokenizer.model import Tokenizer
-from world_model.training.data import evenly, load_drives
+from world_model.training.data import load_drives
 from world_model.training.latents import encode_drives
 from world_model.training.loop import Log
+from world_model.training.tokenizer import reconstruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class CodesTraining:
 
 
 def train_codes(config: CodesTraining) -> Log:
-    """Learn the codes, write run_dir/checkpoint; returns held-out PSNR, and the entropy of each token map."""
+    """Learn the codes, write run_dir/checkpoint; returns `tokenizer.reconstruction` of held-out frames."""
     old = load(config.tokenizer)
     drives = encode_drives(old, config.cache_dir, "train")
     quantizer = replace(old.config.tokenizer.quantizer, heights=config.heights, repair=False)
@@ -67,25 +68,4 @@ def train_codes(config: CodesTraining) -> Log:
         tokenizer,
         None,
     )
-    return judged(tokenizer, config)
-
-
-@torch.no_grad()
-def judged(tokenizer: Tokenizer, config: CodesTraining) -> Log:
-    """PSNR in dB of held-out pictures from their tokens, and what each token map says, in nats."""
-    drives = load_drives(config.cache_dir, "val")
-    rows = evenly(np.arange(len(drives)), config.val_frames)
-    used = torch.zeros(len(config.heights), tokenizer.config.quantizer.vocabulary)
-    errors = []
-    for part in np.array_split(rows, max(1, len(rows) // 16)):
-        frames = torch.from_numpy(drives.frames(part))
-        tokens = tokenizer.encode(frames)
-        for k, token in enumerate(tokens):
-            used[k] += torch.bincount(token.flatten(), minlength=used.shape[1])
-        away = tokenizer.decode(tokens).float() - frames.float()
-        errors.append(away.square().mean((1, 2, 3)).clamp_min(1e-3))
-    figures = {"psnr": float((10 * torch.log10(255**2 / torch.cat(errors))).mean())}
-    share = used / used.sum(1, keepdim=True)
-    for k, entropy in enumerate(-(share * share.clamp_min(1e-12).log()).sum(1)):
-        figures[f"entropy_{k + 1}"] = float(entropy)
-    return figures
+    return reconstruction(tokenizer, load_drives(config.cache_dir, "val"), config.val_frames)

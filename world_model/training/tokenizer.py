@@ -152,27 +152,8 @@ class TokenizerTask:
     def measure(self, trainer: Trainer) -> Log:
         """PSNR of held-out frames with the averaged weights: each prefix, and without quantisation."""
         model = averaged(trainer, self.config.tokenizer)
-        rows = np.linspace(0, len(self.val_drives) - 1, self.config.val_frames).astype(np.int64)
-        scales = len(self.config.tokenizer.quantizer.scales)
-        errors: dict[str, list[float]] = {}
-        usage = torch.zeros(scales, self.config.tokenizer.quantizer.vocabulary)
-        for part in np.array_split(rows, max(1, len(rows) // 16)):
-            frames = torch.from_numpy(self.val_drives.frames(part))
-            latent = model.latents(frames)
-            tokens = model.quantizer.encode(latent).tokens
-            for k, token in enumerate(tokens):
-                usage[k] += torch.bincount(token.flatten(), minlength=usage.shape[1])
-            outputs = {f"psnr_{k + 1}": model.decode(tokens[: k + 1]) for k in range(scales)}
-            outputs["psnr_unquantised"] = model.decode_latent(latent)
-            for name, output in outputs.items():
-                mse = (output.float() - frames.float()).square().mean((1, 2, 3)).clamp_min(1e-3)
-                errors.setdefault(name, []).extend((10 * torch.log10(255**2 / mse)).tolist())
-        figures = {name: float(np.mean(values)) for name, values in errors.items()}
-        share = usage / usage.sum(1, keepdim=True)
-        for k in range(scales):
-            entropy = -(share[k] * share[k].clamp_min(1e-12).log()).sum()
-            figures[f"entropy_{k + 1}"] = float(entropy)
-            figures[f"used_{k + 1}"] = float((usage[k] > 0).sum())
+        figures = reconstruction(model, self.val_drives, self.config.val_frames)
+        for k in range(len(self.config.tokenizer.quantizer.scales)):
             self.check_collapse(trainer.step, k, figures)
         self.paint(model, trainer)
         folder = Path(self.config.loop.run_dir) / "checkpoint"
@@ -204,6 +185,34 @@ class TokenizerTask:
         sheet = torch.cat([torch.cat(tiles[:half], 1), torch.cat(tiles[half:], 1)], 0).numpy()
         path = Path(self.config.loop.run_dir) / f"sample_{trainer.step:07d}.png"
         cv2.imwrite(str(path), sheet[..., ::-1])
+
+
+@torch.no_grad()
+def reconstruction(model: Tokenizer, drives: Drives, count: int) -> Log:
+    """PSNR in dB of some frames from each prefix of their token maps and without quantisation; of each map
+    how much it says (entropy, nats) and how many codes it uses."""
+    rows = np.linspace(0, len(drives) - 1, count).astype(np.int64)
+    scales = len(model.config.quantizer.scales)
+    errors: dict[str, list[float]] = {}
+    usage = torch.zeros(scales, model.config.quantizer.vocabulary)
+    for part in np.array_split(rows, max(1, len(rows) // 16)):
+        frames = torch.from_numpy(drives.frames(part))
+        latent = model.latents(frames)
+        tokens = model.quantizer.encode(latent).tokens
+        for k, token in enumerate(tokens):
+            usage[k] += torch.bincount(token.flatten(), minlength=usage.shape[1])
+        outputs = {f"psnr_{k + 1}": model.decode(tokens[: k + 1]) for k in range(scales)}
+        outputs["psnr_unquantised"] = model.decode_latent(latent)
+        for name, output in outputs.items():
+            mse = (output.float() - frames.float()).square().mean((1, 2, 3)).clamp_min(1e-3)
+            errors.setdefault(name, []).extend((10 * torch.log10(255**2 / mse)).tolist())
+    figures = {name: float(np.mean(values)) for name, values in errors.items()}
+    share = usage / usage.sum(1, keepdim=True)
+    for k in range(scales):
+        entropy = -(share[k] * share[k].clamp_min(1e-12).log()).sum()
+        figures[f"entropy_{k + 1}"] = float(entropy)
+        figures[f"used_{k + 1}"] = float((usage[k] > 0).sum())
+    return figures
 
 
 def averaged(trainer: Trainer, config: TokenizerConfig) -> Tokenizer:

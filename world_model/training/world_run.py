@@ -34,37 +34,47 @@ STEERS = (-0.3, 0.0, 0.3)
 
 def train_world(config: WorldTraining) -> WorldTask:
     """Run (or continue) a world-model training as configured; the result is in run_dir/checkpoint."""
-    task = WorldTask(config)
-    if not task.trainer.resume():
-        begin(task)
+    task = begun(config)
     described = describe(task)  # of the data alone: the same at every checkpoint
     task.trainer.run(lambda trainer: measure(task, trainer, described))
     return task
 
 
 @torch.no_grad()
-def begin(task: WorldTask) -> None:
-    """Before the first step: others' weights, if wanted, and a first look at the data."""
-    config = task.config
+def begun(config: WorldTraining) -> WorldTask:
+    """The training where it stood, or before its first step: others' weights, if wanted, and a first look at
+    the data, for families that need one."""
+    task = WorldTask(config)
+    if task.trainer.resume():
+        return task
     if config.start_from:
         start_from(task.trainer, Path(config.start_from), config.start_parts)
         if not config.start_parts:
-            return  # the weights have seen theirs
-    generator = torch.Generator().manual_seed(config.loop.seed)
-    some = task.windows(64, generator)
-    ahead = task.foresee(some.past_BPChw, some.actions_BMA, some.ego_BE)
-    task.model.get_ready(some.data.latents(some.rows + 1), ahead)
+            return task  # the weights have had their look
+
+    def look() -> tuple[Tensor, Tensor]:
+        some = task.windows(64, torch.Generator().manual_seed(config.loop.seed))
+        ahead = task.foresee(some.past_BPChw, some.actions_BMA, some.ego_BE)
+        return some.data.latents(some.rows + 1), ahead
+
+    task.model.get_ready(look)
     task.trainer.average = {k: v.clone() for k, v in task.model.state_dict().items()}
+    return task
+
+
+def averaged(task: WorldTask) -> World:
+    """The model with the run's averaged weights, ready to use."""
+    model = make_world(task.config.family, task.config.world, task.quantizer.config)
+    model.load_state_dict(task.trainer.average)
+    return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
     """Held-out losses, head errors and rollouts of the averaged weights; writes the checkpoint."""
-    model = make_world(task.config.family, task.config.world, task.quantizer.config)
-    model.load_state_dict(trainer.average)
-    model.eval()
+    model = averaged(task)
     figures = teacher_forced(task, model)
-    checkpoint = replace(task.checkpoint, config=config, world=model.requires_grad_(False))
+    checkpoint = replace(task.checkpoint, config=config, world=model)
     run_dir = Path(task.config.loop.run_dir)
     save(run_dir / "checkpoint", config, task.checkpoint.tokenizer, model)
     engine = EagerEngine(checkpoint, batch_size=8, device="cpu")
