@@ -6,7 +6,12 @@ in a steered dream each place of the picture draws a few tokens and keeps the on
 chance goes the recording's way, while the model's own mistakes, which no choice avoids, stay in. Free dreams
 are needed beside them: they alone show what long ones are made of.
 
-Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, n choices.
+Free dreams teach something wrong as well. Recorded drivers mostly stay on their lane, so the true next frame
+of a dream whose car is elsewhere shows it back on the lane: the road comes to meet the driver. So dreams
+that have got lost wake up (`lost`).
+
+Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, n choices,
+S states (`STATE_HEADS`).
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from world_model.engine.base import STATE_HEADS
 from world_model.sampling import SamplingConfig, cumulative_odds, pick
 from world_model.tokenizer.quantizer import MultiScaleQuantizer
 
@@ -66,3 +72,13 @@ class Steered:
         tokens_BL = drawn_BLn.gather(2, away_BLn.argmin(2, keepdim=True)).squeeze(2)
         self.rest_BChw = self.rest_BChw - self.quantizer.contribution(tokens_BL, k)
         return tokens_BL
+
+
+LOST = {"lane_offset_m": 0.5, "heading_error_rad": 0.08}
+"""Several times what the reader errs by on the frames that it learns from."""
+
+
+def lost(read_BS: Tensor, true_BS: Tensor) -> Tensor:
+    """Which dreams read as elsewhere on the road than the recording is (B,); unknown labels tell nothing."""
+    away = (read_BS.float() - true_BS).nan_to_num().abs()
+    return torch.stack([away[:, STATE_HEADS.index(name)] > by for name, by in LOST.items()]).any(0)

@@ -21,7 +21,8 @@ from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
-from world_model.training.steered import Steered
+from world_model.training.rare import is_rare
+from world_model.training.steered import Steered, lost
 
 EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
 
@@ -51,6 +52,8 @@ class WorldTraining:
     rollout_from: int = 0  # step at which dreams begin
     steered_share: float = 0.5  # share of the dreams that are kept near the recorded drive ...
     rollout_choices: int = 3  # ... by the nearest to it of so many tokens a place
+    wake_the_lost: bool = True  # dreams that have left the recorded place begin anew there
+    rare_share: float = 0.5  # share of the windows that show what is rare, see `rare`
     # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
     # itself would teach to draw vehicles where there are none, more of them by that weight
     thing_weight: float = 1.0
@@ -136,6 +139,8 @@ class WorldBatches:
                 f" {PAST_ACTIONS + config.rollout_steps + 1} frames without a crash; record longer ones"
                 " (`dreamlane collect`) or lower rollout_steps"
             )
+        rare = self.starts[is_rare(self.train.drives, self.starts, config.rollout_steps)]
+        self.rare = rare if len(rare) else self.starts
 
     @property
     def lengths(self) -> list[int]:
@@ -153,8 +158,10 @@ class WorldBatches:
     ) -> tuple[EncodedDrives, NDArray[np.int64]]:
         """Drives, and rows of them at which windows may begin."""
         data = self.side(generator)
-        drawn = torch.randint(len(self.starts), (count,), generator=generator)
-        return data, self.starts[drawn.numpy()]
+        drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
+        rare, place = drawn[0] < self.config.rare_share, drawn[1]
+        either = (s[(place * len(s)).astype(np.int64)] for s in (self.rare, self.starts))
+        return data, np.where(rare, *either)
 
     def maps(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """Latent maps of the rows' tokens (B, C, h, w)."""
@@ -283,5 +290,9 @@ class WorldBatches:
         after, _ = self.model.reader.kinematics(actions, ego)
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
+        read, _, _ = self.model.reader(latent.float(), past[:, 0], condition.float(), actions, ego)
+        gone = lost(read, batch.state_BS[-len(rows) :]).numpy()
+        if config.wake_the_lost and gone.any():
+            seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)
         further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)
         return Dreams(dreams.step + 1, further)

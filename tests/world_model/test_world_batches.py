@@ -1,0 +1,276 @@
+"""Batches of world-model training: what is paired with what, what is drawn more often, how dreams go on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from world_model.checkpoint import CheckpointError, save
+from world_model.engine import load_engine
+from world_model.engine.base import STATE_HEADS
+from world_model.families.world import PAST_ACTIONS, Known
+from world_model.training.data import DataError, load_drives
+from world_model.training.loop import LoopConfig
+from world_model.training.rare import is_rare
+from world_model.training.start import start_from
+from world_model.training.steered import lost
+from world_model.training.world import WorldTask
+from world_model.training.world_batches import WorldTraining
+from world_model.training.world_run import train_world
+
+
+@pytest.fixture(scope="module")
+def tokenizer_folder(checkpoint, tmp_path_factory):
+    """An untrained tokenizer on disk: enough for what isn't about pictures."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save(folder, checkpoint.config, checkpoint.tokenizer, None)
+    return folder
+
+
+def world_training(cache, tokenizer_folder, run_dir, **training) -> WorldTraining:
+    loop = {"steps": 4, "warmup_steps": 2} | training.pop("loop", {})
+    return WorldTraining(
+        name="tiny",
+        cache_dir=str(cache),
+        tokenizer=str(tokenizer_folder),
+        loop=LoopConfig(str(run_dir), **loop),
+        **{"world": tiny.WORLD, "batch": 6, "val_windows": 12} | training,
+    )
+
+
+@pytest.fixture(scope="module")
+def task(cache, tokenizer_folder, tmp_path_factory) -> WorldTask:
+    run_dir = tmp_path_factory.mktemp("world")
+    return WorldTask(world_training(cache, tokenizer_folder, run_dir, rollout_share=0.5))
+
+
+def test_half_of_the_batches_of_a_mirroring_run_are_mirrored(cache, tokenizer_folder, tmp_path):
+    task = WorldTask(world_training(cache, tokenizer_folder, tmp_path, mirror=True))
+    sides = [task.side(torch.Generator().manual_seed(i)).drives.mirrored for i in range(40)]
+    assert 10 < sum(sides) < 30
+    loss, _ = task.loss(0, torch.Generator().manual_seed(0))
+    assert loss.isfinite()
+
+
+def test_a_batch_pairs_the_newest_action_with_the_frame_and_labels_after_it(task):
+    rows = task.starts
+    past, actions, ego = task.context(task.train, rows, torch.Generator().manual_seed(0), 0.0)
+    latent, state, event, weight = task.target(task.train, rows + 1)
+    drives = task.train.drives
+    assert actions.shape == (len(rows), PAST_ACTIONS, 2)
+    assert not actions.isnan().any()
+    np.testing.assert_array_equal(actions[:, -1], drives.action_NA[rows])
+    np.testing.assert_array_equal(actions[:, 0], drives.action_NA[rows - PAST_ACTIONS + 1])
+    np.testing.assert_array_equal(ego, drives.state_NS[rows, :2])
+    # what the newest action did is in the labels
+    np.testing.assert_allclose(state[:, 1], tiny.YAW_RATE_RADPS * actions[:, -1, 0], atol=1e-6)
+    torch.testing.assert_close(latent, task.train.latents(rows + 1))
+    maps = task.quantizer.decode(torch.split(task.train.tokens(rows - 1), task.lengths, 1))
+    torch.testing.assert_close(past[:, 1], maps)
+    assert event.shape == (len(rows), 2)
+    assert weight.shape == (len(rows), 8)
+    assert weight.max() == 2  # a vehicle in the first column
+    assert weight.min() == 1
+
+
+def test_every_batch_is_finite_dreamed_or_not(task):
+    for step in range(8):
+        batch = task.batch(step, torch.Generator().manual_seed(step))
+        assert batch.actions_BMA.isfinite().all()
+        assert batch.ego_BE.isfinite().all()
+        assert batch.past_BPChw.shape == (6, 3, 8, 2, 4)
+        loss, log = task.loss(step, torch.Generator().manual_seed(step))
+        assert loss.isfinite()
+        assert {"nll_1", "nll_2", "nll_3", "state", "event"} == set(log)
+
+
+def test_where_the_camera_is_known_the_depths_are_learned_as_well(
+    cache, tokenizer_folder, tmp_path
+):
+    config = world_training(
+        cache, tokenizer_folder, tmp_path, world=tiny.SEEING, view_vehicle_weight=0.0
+    )
+    task = WorldTask(config)
+    before = task.model.reprojection.usual_2hw.clone()
+    task.trainer.run()
+    assert not torch.equal(task.model.reprojection.usual_2hw, before)
+    _, log = task.loss(0, torch.Generator().manual_seed(0))
+    assert 0 < log["view"] < 1
+
+
+def test_a_world_that_learns_to_see_ahead_begins_with_what_it_said_before(
+    cache, tokenizer_folder, tmp_path
+):
+    donor = WorldTask(world_training(cache, tokenizer_folder, tmp_path / "donor"))
+    donor.trainer.run()
+    donor.trainer.save()
+    heir = WorldTask(world_training(cache, tokenizer_folder, tmp_path / "heir", world=tiny.SEEING))
+    start_from(heir.trainer, tmp_path / "donor" / "state.safetensors")
+    donor.model.load_state_dict(donor.trainer.average)
+    batch = donor.batch(0, torch.Generator().manual_seed(0))
+    frame = donor.quantizer.encode(batch.next_BChw)
+    said = [
+        task.model(
+            task.quantizer,
+            frame,
+            Known(
+                batch.past_BPChw,
+                batch.past_BPChw[:, 0],  # nothing has moved
+                task.model.conditioning(batch.actions_BMA, batch.ego_BE),
+            ),
+        )
+        for task in (donor, heir)
+    ]
+    for one, other in zip(*said, strict=True):
+        torch.testing.assert_close(one, other)
+    heir.trainer.save()
+    with pytest.raises(CheckpointError, match=r"weights this model lacks: .'reprojection"):
+        start_from(donor.trainer, tmp_path / "heir" / "state.safetensors")
+
+
+def test_dreams_go_on_from_step_to_step_and_begin_anew_after_their_time(
+    cache, tokenizer_folder, tmp_path
+):
+    config = world_training(
+        cache, tokenizer_folder, tmp_path, rollout_share=0.5, rollout_steps=3, rollout_from=3
+    )
+    task = WorldTask(config)
+    batches, rows = [], []
+    inner = task.batch
+    task.batch = lambda *given: batches.append(inner(*given)) or batches[-1]
+    for step in range(9):
+        task.loss(step, torch.Generator().manual_seed(step))
+        rows.append(task.running.contexts.rows if task.running else None)
+    assert rows[2] is None
+    # the frame they dreamed is the newest of their past, under the next actions
+    for step in (4, 5, 7, 8):
+        old, new = batches[step - 1], batches[step]
+        assert torch.equal(new.past_BPChw[-3:, 1], old.past_BPChw[-3:, 0])
+        assert not torch.equal(new.past_BPChw[-3:, 0], old.next_BChw[-3:])
+        assert torch.equal(new.actions_BMA[-3:, :-1], old.actions_BMA[-3:, 1:])
+        np.testing.assert_array_equal(rows[step], rows[step - 1] + 1)
+    drives, truth = task.train.drives, batches[6]
+    assert not np.array_equal(rows[6], rows[5] + 1)
+    np.testing.assert_array_equal(truth.ego_BE[-3:], drives.state_NS[rows[6] - 1, :2])
+    maps = task.quantizer.decode(torch.split(task.train.tokens(rows[6] - 1), task.lengths, 1))
+    torch.testing.assert_close(truth.past_BPChw[-3:, 0], maps)
+
+
+def test_a_world_training_stopped_and_resumed_ends_with_the_same_bits(
+    cache, tokenizer_folder, tmp_path
+):
+    states = []
+    for name, minutes in (("straight", (0.0,)), ("stopped", (1e-9, 0.0))):
+        for limit in minutes:
+            config = world_training(
+                cache,
+                tokenizer_folder,
+                tmp_path / name,
+                rollout_share=0.5,
+                rollout_steps=2,  # in the middle of the run, and not of a dream
+                loop={"minutes": limit},
+            )
+            task = WorldTask(config)
+            task.trainer.resume()
+            task.trainer.run()
+        assert task.trainer.step == 4
+        states.append(task.model.state_dict() | task.trainer.average)
+    for name, value in states[0].items():
+        assert torch.equal(states[1][name], value), name
+
+
+def test_training_ends_with_a_checkpoint_that_drives(cache, tokenizer_folder, tmp_path):
+    train_world(world_training(cache, tokenizer_folder, tmp_path))
+    engine = load_engine(tmp_path / "checkpoint", device="cpu")
+    assert engine.known == {"speed_mps", "yaw_rate_radps", "collision", "offroad"}
+    noise = engine.draw_noise([np.random.default_rng(0)])
+    out = engine.step(np.zeros((1, 2), np.float32), noise)
+    assert out.frame_BHWC.shape == (1, 32, 64, 3)
+    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert {"val/nll_1", "val/shuffled_nll_1", "val/psnr_at_40", "val/mae_speed_mps"} <= set(line)
+    assert "val/mae_lane_offset_m" not in line  # these drives have no such label
+
+
+def test_a_world_training_without_a_tokenizer_says_so(cache, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        WorldTask(world_training(cache, tmp_path / "nowhere", tmp_path / "run"))
+
+
+def test_drives_too_short_for_a_window_are_refused_before_training(tokenizer_folder, tmp_path):
+    tiny.write_cache(tmp_path / "cache", {"train": [5], "val": [60]})
+    with pytest.raises(DataError, match=r"no training drive of 21 frames .*dreamlane collect"):
+        WorldTask(world_training(tmp_path / "cache", tokenizer_folder, tmp_path / "run"))
+
+
+# -- what is rare, and dreams that got lost ------------------------------------------------------------
+
+
+def labelled(cache, **states):
+    """The training drives, where all is usual except for these states of all rows."""
+    drives = load_drives(cache, "train")
+    usual = {"speed_mps": 8.0, "lead_distance_m": 100.0} | states
+    columns = [np.broadcast_to(usual.get(name, 0.0), len(drives)) for name in STATE_HEADS]
+    return replace(drives, state_NS=np.stack(columns, 1).astype(np.float32))
+
+
+ROW = np.arange(90)
+
+
+@pytest.mark.parametrize(
+    ("states", "rare"),
+    [
+        ({}, False),
+        ({"curvature_1pm": -0.02}, True),
+        ({"curvature_1pm": 0.02, "speed_mps": 0.0}, False),  # who stands sees no bend go by
+        ({"lane_offset_m": -0.1 * ROW}, True),
+        ({"lane_offset_m": 9.0 - 0.1 * ROW}, False),  # coming back is what most drives show
+        ({"heading_error_rad": 0.02 * ROW}, True),
+        ({"lead_distance_m": 20.0}, True),
+        ({"lead_distance_m": 40.0 - 1.0 * ROW}, False),  # approached, not followed
+        (dict.fromkeys(STATE_HEADS, np.nan), False),
+    ],
+)
+def test_bends_leaving_the_lane_and_following_are_rare(cache, states, rare):
+    rows = np.arange(5, 10)
+    assert is_rare(labelled(cache, **states), rows, 10).tolist() == [rare] * len(rows)
+
+
+def test_as_many_windows_as_wished_show_what_is_rare(cache, tokenizer_folder, tmp_path):
+    task = WorldTask(world_training(cache, tokenizer_folder, tmp_path, rare_share=0.75))
+    task.rare = task.starts[:3]
+    _, rows = task.pick(4000, torch.Generator().manual_seed(0))
+    by_chance = 0.25 * 3 / len(task.starts)
+    assert np.isin(rows, task.rare).mean() == pytest.approx(0.75 + by_chance, abs=0.03)
+    assert set(rows) == set(task.starts)
+
+
+def test_lost_is_who_reads_as_elsewhere_on_the_road():
+    true = torch.zeros(5, len(STATE_HEADS))
+    read = true.clone()
+    read[0, 0] = 30.0  # speed isn't a place
+    read[1, STATE_HEADS.index("lane_offset_m")] = -1.0
+    read[2, STATE_HEADS.index("heading_error_rad")] = 0.2
+    read[3] = 9.0
+    true[3] = torch.nan  # labels that a source lacks
+    assert lost(read, true).tolist() == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize("wakes", [True, False])
+def test_dreams_that_got_lost_wake_up_where_the_recording_is(
+    cache, tokenizer_folder, tmp_path, wakes
+):
+    config = world_training(
+        cache, tokenizer_folder, tmp_path, rollout_share=0.5, rollout_steps=4, wake_the_lost=wakes
+    )
+    task = WorldTask(config)
+    task.train.drives.state_NS[:, STATE_HEADS.index("lane_offset_m")] = 50.0  # wherever a dream is
+    for step in range(2):
+        task.loss(step, torch.Generator().manual_seed(step))
+    reached = task.running.contexts
+    maps = task.quantizer.decode(torch.split(task.train.tokens(reached.rows), task.lengths, 1))
+    assert torch.equal(reached.past_BPChw[:, 0], maps) == wakes
