@@ -30,12 +30,12 @@ def is_rare(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np
     )
 
     def grows(name: str, limit: float) -> NDArray[np.bool_]:
-        rare: NDArray[np.bool_] = np.abs(then[name]) - np.abs(now[name]) > limit
-        return rare
+        more: NDArray[np.bool_] = np.abs(then[name]) - np.abs(now[name]) > limit
+        return more
 
     lead = "lead_distance_m"
     follows = (now[lead] < FOLLOWING_M) & (np.abs(then[lead] - now[lead]) < STEADY_M)
     bends = np.fmax(np.abs(now["curvature_1pm"]), np.abs(then["curvature_1pm"])) > BEND_1PM
     leaves = grows("lane_offset_m", LEAVING_M) | grows("heading_error_rad", LEAVING_RAD)
-    rolls: NDArray[np.bool_] = now["speed_mps"] > ROLLING_MPS
-    return rolls & (bends | leaves | follows)
+    rare: NDArray[np.bool_] = (now["speed_mps"] > ROLLING_MPS) & (bends | leaves | follows)
+    return rare
