@@ -45,6 +45,15 @@ def open_loop(
 
 
 @app.command()
+def heads(
+    overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
+    quick: Quick = False,
+) -> None:  # fmt: skip
+    """What the heads say of the next frame: places within so many metres, events told apart or not."""
+    run(("heads",), overrides, model, cache, output, quick)
+
+
+@app.command()
 def control(
     overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
     quick: Quick = False,

@@ -31,22 +31,31 @@ class Interval:
             return "–"
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
+    @classmethod
+    def unknown(cls) -> Interval:
+        """Of nothing at all."""
+        return cls(np.nan, np.nan, np.nan, 0, 0)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it: NaN becomes None."""
         return {k: None if v != v else v for k, v in asdict(self).items()}
 
 
-def mean_interval(values_N: NDArray[Any], drive_N: NDArray[Any]) -> Interval:
-    """Mean of the values; NaN are left out. With a single drive the interval is that point."""
+def mean_interval(
+    values_N: NDArray[Any], drive_N: NDArray[Any], weight_N: NDArray[Any] | None = None
+) -> Interval:
+    """Mean of the values, weighted if wished; NaN are left out. A single drive's interval is a point."""
     known = ~np.isnan(values_N)
     values, drives = np.asarray(values_N, np.float64)[known], np.asarray(drive_N)[known]
     if not len(values):
-        return Interval(np.nan, np.nan, np.nan, 0, 0)
+        return Interval.unknown()
+    weights = np.ones(len(values)) if weight_N is None else np.asarray(weight_N)[known]
     _, index = np.unique(drives, return_inverse=True)
-    sums, counts = np.bincount(index, values), np.bincount(index)
+    sums, counts = np.bincount(index, weights * values), np.bincount(index, weights)
     picks_DG = np.random.default_rng(SEED).integers(len(sums), size=(DRAWS, len(sums)))
     low, high = np.quantile(sums[picks_DG].sum(1) / counts[picks_DG].sum(1), (0.025, 0.975))
-    return Interval(float(values.mean()), float(low), float(high), len(values), len(sums))
+    mean = np.average(values, weights=weights)
+    return Interval(float(mean), float(low), float(high), len(values), len(sums))
 
 
 def statistic_interval(

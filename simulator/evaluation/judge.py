@@ -19,6 +19,7 @@ from simulator.evaluation.conditions import (
 )
 from simulator.evaluation.control import control
 from simulator.evaluation.folder import ReportFolder
+from simulator.evaluation.heads import heads
 from simulator.evaluation.open_loop import open_loop
 from simulator.evaluation.reading import reading
 from simulator.evaluation.reconstruction import reconstruction
@@ -54,6 +55,7 @@ PARTS = (
         "open-loop",
         lambda job: filmed(job.subject, open_loop(job.subject, job.progress), job.folder),
     ),
+    Part("heads", lambda job: heads(job.subject, job.progress)),
     Part("control", lambda job: control(job.subject, job.progress)),
     Part("stability", lambda job: stability(job.subject, job.folder, job.progress)),
     Part(

@@ -154,6 +154,29 @@ def spearman(a_N: Floats, b_N: Floats) -> float:
     return float(np.dot(a, b)) / size if size > 0.0 else float("nan")
 
 
+def area_under_roc(score_N: Floats, is_N: NDArray[np.bool_]) -> float:
+    """Share of pairs, one that is and one that isn't, in which the former scores higher (ties: half).
+
+    Scores may be anything that can be ordered. NaN where one of the two kinds is missing.
+    """
+    yes, no = int(is_N.sum()), int((~is_N).sum())
+    if not yes or not no:
+        return float("nan")
+    return float((ranks(score_N)[is_N].sum() - yes * (yes - 1) / 2) / (yes * no))
+
+
+def calibration_error(
+    said_N: Floats, is_N: NDArray[np.bool_], weight_N: Floats, bins: int = 10
+) -> float:
+    """Expected calibration error (Naeini et al. 2015): how far said probabilities are from frequencies.
+
+    Mean over equally wide bins of |mean said - share that is|, each with the weight of its members.
+    """
+    index = np.clip((said_N * bins).astype(np.int64), 0, bins - 1)
+    gaps = np.bincount(index, weight_N * (said_N - is_N), bins)
+    return float(np.abs(gaps).sum() / np.sum(weight_N))
+
+
 def lag_steps(commanded_NT: Floats, read_NT: Floats, longest: int) -> int:
     """By how many steps the readings trail: the shift of smallest mean absolute difference.
 

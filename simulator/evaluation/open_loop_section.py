@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.ego import DT_S
 from simulator.evaluation import perceptual
+from simulator.evaluation.foreboding import foreboding
 from simulator.evaluation.intervals import Interval
 from simulator.evaluation.open_loop_clips import (
     COMPARISONS,
@@ -48,6 +49,7 @@ def section(clips: Clips) -> Section:
     trusted_by = "lpips" if "lpips" in compared else "state_vs_meter"
     trust = max(clear[trusted_by], default=0)
     sets = set_distances(clips)
+    warned = foreboding(clips)
     skipped = {m: why for m in perceptual.NEEDS if (why := perceptual.missing(m))}
     figures = {
         "clips": len(clips.drive_N),
@@ -69,6 +71,7 @@ def section(clips: Clips) -> Section:
         "clearly_beats_floor_at": clear,
         "trust_horizon": trust,
         "trusted_by": trusted_by,
+        "warning": warned.to_json(),
         "skipped": skipped,
     }  # fmt: skip
     notes = (
@@ -82,10 +85,15 @@ def section(clips: Clips) -> Section:
         "open_loop",
         "Open loop",
         figures,
-        (comparison_table(clips, compared), *value_tables(clips, skipped), set_table(clips, sets)),
+        (
+            comparison_table(clips, compared),
+            *value_tables(clips, skipped),
+            set_table(clips, sets),
+            warned.table(columns(clips)),
+        ),
         notes,
         charts=charts(clips),
-        verdicts=verdicts(clips, trust, trusted_by),
+        verdicts=(*verdicts(clips, trust, trusted_by), warned.verdict()),
         samples=tuple(
             samples(m, clips.get("dream", m, h), clips.drive_N, clips.rows_N, h, better)
             for m, better in SAMPLED.items()

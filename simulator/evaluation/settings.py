@@ -14,6 +14,14 @@ class OpenLoopConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadsConfig:
+    """What the heads say of the next frame."""
+
+    frames: int = 1024  # without an event
+    event_frames: int = 512  # with one
+
+
+@dataclass(frozen=True, slots=True)
 class ControlConfig:
     """Does the picture obey the wheel and the pedals?"""
 
@@ -97,6 +105,7 @@ class EvalConfig:
     meter_pairs: int = 600
     frames: int = 240  # encoded and decoded for the tokenizer's figures
     open_loop: OpenLoopConfig = field(default_factory=OpenLoopConfig)
+    heads: HeadsConfig = field(default_factory=HeadsConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     stability: StabilityConfig = field(default_factory=StabilityConfig)
     workers: int = 0  # processes that drive; 0: one a core. Changes no figure
@@ -110,6 +119,8 @@ class EvalConfig:
             "meter_pairs": self.meter_pairs,
             "frames": self.frames,
             "open_loop.starts": self.open_loop.starts,
+            "heads.frames": self.heads.frames,
+            "heads.event_frames": self.heads.event_frames,
             "control.starts_per_band": self.control.starts_per_band,
             "control.brake_starts": self.control.brake_starts,
             "control.stand_steps": self.control.stand_steps,

@@ -90,7 +90,8 @@ def test_everything_ends_in_one_report(place):
     assert report["schema"] == "dreamlane.report"
     sections = report["sections"]
     assert set(sections) == {
-        "meter", "reconstruction", "open_loop", "control", "stability", "closed_loop", "agreement"
+        "meter", "reconstruction", "open_loop", "heads", "control", "stability", "closed_loop",
+        "agreement",
     }  # fmt: skip
     assert set(sections["reconstruction"]["figures"]) == {"all", "day", "night"}
     assert sections["stability"]["figures"]["dream"]["rollouts"] == 2
