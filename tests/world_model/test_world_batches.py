@@ -16,7 +16,7 @@ from world_model.engine.base import STATE_HEADS
 from world_model.families.world import PAST_ACTIONS, Known
 from world_model.training.data import DataError, load_drives
 from world_model.training.loop import LoopConfig
-from world_model.training.rare import is_rare
+from world_model.training.rare import rare_windows
 from world_model.training.start import start_from
 from world_model.training.steered import lost
 from world_model.training.world import WorldTask
@@ -237,10 +237,10 @@ ROW = np.arange(90)
 )
 def test_bends_leaving_the_lane_and_following_are_rare(cache, states, rare):
     rows = np.arange(5, 10)
-    assert is_rare(labelled(cache, **states), rows, 10).tolist() == [rare] * len(rows)
+    assert rare_windows(labelled(cache, **states), rows, 10).tolist() == [rare] * len(rows)
 
 
-def test_as_many_windows_as_wished_show_what_is_rare(cache, tokenizer_folder, tmp_path):
+def test_as_many_windows_as_wished_show_what_rare_windows(cache, tokenizer_folder, tmp_path):
     task = WorldTask(world_training(cache, tokenizer_folder, tmp_path, rare_share=0.75))
     task.rare = task.starts[:3]
     _, rows = task.pick(4000, torch.Generator().manual_seed(0))

@@ -23,6 +23,7 @@ from world_model.meter import MOTION, Meter, MeterConfig, save_meter
 from world_model.tokenizer.autoencoder import DOWNSCALE
 from world_model.training.data import DataError, Drives, evenly, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
+from world_model.training.rare import rare_motion, rare_place
 from world_model.training.start import start_from
 
 UNITS = ("m/s", "rad/s", "m", "rad", "1/m", "m")
@@ -182,24 +183,6 @@ def labelled(drives: Drives) -> NDArray[np.int64]:
     rows = drives.window_ends(1, 0)
     picked: NDArray[np.int64] = rows[~np.isnan(drives.state_NS[rows]).any(1)]
     return picked
-
-
-def rare_motion(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Moments that count most in a judgement and are few: hard turning, standing, creeping."""
-    seldom: NDArray[np.bool_] = (np.abs(state_NS[:, 1]) > 0.15) | (state_NS[:, 0] < 2.0)
-    return seldom
-
-
-def rare_place(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Likewise: off the lane's centre or its direction, in a bend, behind a car."""
-    offset, heading, curvature, lead = state_NS[:, MOTIONS:].T
-    seldom: NDArray[np.bool_] = (
-        (np.abs(offset) > 0.5)
-        | (np.abs(heading) > 0.05)
-        | (np.abs(curvature) > 0.004)
-        | (lead < 60.0)
-    )
-    return seldom
 
 
 def errors(read_NS: NDArray[np.float32], true_NS: NDArray[np.float32]) -> Log:

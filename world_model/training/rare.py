@@ -4,7 +4,9 @@ Nineteen frames in twenty of set `town` show a road straighter than a bend of 20
 the middle of its lane. Taught by those, a dream straightens every road and brings it back under a driver who
 doesn't look.
 
-Shapes: N rows.
+`rare_windows` says which windows a dream needs, `rare_motion` and `rare_place` which frames the meter needs.
+
+Shapes: N rows, S states (`STATE_HEADS`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_model.engine.base import STATE_HEADS
+from world_model.heads import MOTIONS
 from world_model.training.data import Drives
 
 BEND_1PM = 0.005
@@ -21,7 +24,7 @@ FOLLOWING_M, STEADY_M = 40.0, 4.0  # nearer than this, and the distance changes 
 ROLLING_MPS = 3.0
 
 
-def is_rare(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np.bool_]:
+def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np.bool_]:
     """Which windows, from a row to `ahead` rows later, show one of these; missing labels tell nothing."""
     columns = range(len(STATE_HEADS))
     now, then = (
@@ -38,4 +41,23 @@ def is_rare(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np
     bends = np.fmax(np.abs(now["curvature_1pm"]), np.abs(then["curvature_1pm"])) > BEND_1PM
     leaves = grows("lane_offset_m", LEAVING_M) | grows("heading_error_rad", LEAVING_RAD)
     rare: NDArray[np.bool_] = (now["speed_mps"] > ROLLING_MPS) & (bends | leaves | follows)
+    return rare
+
+
+def rare_motion(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Frames that count most in a judgement of motion and are few: hard turning, standing, creeping."""
+    speed, yaw_rate = state_NS[:, :MOTIONS].T
+    rare: NDArray[np.bool_] = (np.abs(yaw_rate) > 0.15) | (speed < 2.0)
+    return rare
+
+
+def rare_place(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Likewise of places: off the lane's centre or its direction, in a bend, behind a car."""
+    offset, heading, curvature, lead = state_NS[:, MOTIONS:].T
+    rare: NDArray[np.bool_] = (
+        (np.abs(offset) > 0.5)
+        | (np.abs(heading) > 0.05)
+        | (np.abs(curvature) > 0.004)
+        | (lead < 60.0)
+    )
     return rare

@@ -21,7 +21,7 @@ from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
-from world_model.training.rare import is_rare
+from world_model.training.rare import rare_windows
 from world_model.training.steered import Steered, lost
 
 EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
@@ -139,7 +139,7 @@ class WorldBatches:
                 f" {PAST_ACTIONS + config.rollout_steps + 1} frames without a crash; record longer ones"
                 " (`dreamlane collect`) or lower rollout_steps"
             )
-        rare = self.starts[is_rare(self.train.drives, self.starts, config.rollout_steps)]
+        rare = self.starts[rare_windows(self.train.drives, self.starts, config.rollout_steps)]
         self.rare = rare if len(rare) else self.starts
 
     @property
