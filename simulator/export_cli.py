@@ -15,6 +15,10 @@ def export(
     precision: Annotated[
         str, typer.Option(help="float32, or bfloat16 for TensorRT.", metavar="TYPE")
     ] = "float32",
+    scales: Annotated[
+        list[int] | None,
+        typer.Option(help="Draw only so many as well; may be repeated.", metavar="K"),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Even if they are there.")] = False,
 ) -> None:
     """Write a model's step as ONNX graphs, once for each batch size; `backend="auto"` then uses them."""
@@ -26,13 +30,16 @@ def export(
 
     folder = model_folder(model)
     checkpoint = load(folder)
+    wanted = set(scales or ())
     try:
-        found = None if again else find_export(checkpoint, batch, None, precision)
+        found = find_export(checkpoint, batch, None, precision)
+        wanted |= found.steps.keys()
     except ExportError:
         found = None
-    if found is None:
+    if again or found is None or not wanted <= found.steps.keys():
         print(f"Exporting {checkpoint.config.name} for batch {batch}: a minute or two.", flush=True)
-        found = write(checkpoint, batch, None, precision)
-    print(f"{found.step.parent} ({found.step.stat().st_size / 1e6:.0f} MB)")
+        found = write(checkpoint, batch, None, precision, sorted(wanted))
+    size = sum(path.stat().st_size for path in found.steps.values())
+    print(f"{found.draw.parent} ({size / 1e6:.0f} MB)")
     engine = load_engine(folder, batch, backend="auto")
     print(f'backend="auto" now runs {engine.backend}: {engine.device}')

@@ -34,6 +34,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
             twice in a row.
         surprise_limit: truncate when the mean token entropy (nats) stays above this; None never.
         contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
+        deadline_s: see the property of that name.
         backend: what computes: "eager", "compile", "onnx", "openvino", "tensorrt", or "auto", the fastest
             that starts at once.
         engine: an engine of batch size 1 to use instead of loading `world_model`.
@@ -56,6 +57,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         event_threshold: float = 0.5,
         surprise_limit: float | None = None,
         contexts: Path | str | None = None,
+        deadline_s: float | None = None,
         backend: str = "auto",
         engine: Engine | None = None,
         render_mode: str | None = None,
@@ -72,6 +74,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         self._batch = DreamBatch(
             world_model, 1, obs, rules, contexts, backend, engine, render=render_mode is not None
         )
+        self.deadline_s = deadline_s
         self._default_scenario = self._batch.checked_scenario(scenario)
         self.observation_space = self._batch.observation_space
         self.action_space = spaces.action_space()
@@ -86,6 +89,17 @@ class DreamEnv(gymnasium.Env[Any, Any]):
     def scales(self, count: int) -> None:
         self._batch.engine.scales = count
 
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that a step may take, None for as long as it takes. Where drawing all scales takes longer,
+        fewer are drawn (`scales` says how many). Which pictures come then depends on the clock, not on the
+        seed alone. May be set before any step, and stays. ValueError for no time at all."""
+        return self._batch.deadline_s
+
+    @deadline_s.setter
+    def deadline_s(self, seconds: float | None) -> None:
+        self._batch.deadline_s = seconds
+
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""
         return self._batch.describe()
@@ -99,6 +113,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
             "checkpoint": engine.checkpoint_hash,
             "backend": engine.backend,
             "device": engine.device,
+            **({} if self.deadline_s is None else {"deadline_s": self.deadline_s}),
             **({"weather": scenarios.load(scenario).weather} if known else {}),
         }
 

@@ -22,6 +22,7 @@ from simulator.envs.info import build_info
 from simulator.envs.state import DreamState
 from simulator.hashing import array_hash
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Engine, StepOutput
+from world_model.engine.deadline import Deadline
 
 DEFAULT_SCENARIO = "calm_cruise"
 DEFAULT_DURATION_S = 60.0
@@ -66,6 +67,7 @@ class DreamBatch:
                 "load it with that batch_size"
             )
         self.engine = engine
+        self.deadline: Deadline | None = None
         engine.decode = obs != "latent" or render
         self.library = ContextLibrary(
             Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
@@ -77,6 +79,15 @@ class DreamBatch:
         self.tokens_BL = np.zeros((size, 0), np.int16)  # of the newest step
         self._hashes = [""] * size
         self._latents_BChw: np.ndarray | None = None
+
+    @property
+    def deadline_s(self) -> float | None:
+        """See `DreamEnv.deadline_s`."""
+        return self.deadline.seconds if self.deadline else None
+
+    @deadline_s.setter
+    def deadline_s(self, seconds: float | None) -> None:
+        self.deadline = None if seconds is None else Deadline(self.engine, seconds)
 
     @property
     def observation_space(self) -> gym_spaces.Space[Any]:
@@ -151,7 +162,8 @@ class DreamBatch:
             np.random.default_rng(0) if slot in idle else generator
             for slot, generator in enumerate(self.generators)
         ]
-        out = self.engine.step(actions_BA, self.engine.draw_noise(generators))
+        stepper = self.deadline or self.engine
+        out = stepper.step(actions_BA, self.engine.draw_noise(generators))
         # Frames are kept, not copied: a caller may hold on to what the last step returned.
         if out.frame_BHWC is not None:
             self.frames_BHWC = out.frame_BHWC

@@ -35,6 +35,10 @@ def play(
     frames: Annotated[int | None, typer.Option(help="stop after so many steps")] = None,
     policy: Annotated[str, typer.Option(help="human or lane_keeper")] = "human",
     seed: Annotated[int, typer.Option(help="of the first episode")] = 0,
+    deadline: Annotated[
+        float | None,
+        typer.Option(help="milliseconds for a dreamed frame: softer where all of it takes longer"),
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")
     ] = None,
@@ -45,6 +49,7 @@ def play(
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
     if env == "dream":
         arguments["world_model"] = model
+        arguments["deadline_s"] = None if deadline is None else deadline / 1000
     settings = PlaySettings(
         ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed, record=record
     )

@@ -139,6 +139,25 @@ def test_how_far_a_picture_is_drawn_may_change_from_step_to_step(arguments):
     env.restore_state(saved)
     env.scales = most
     np.testing.assert_array_equal(env.step(LEFT)[0], whole)
-    with pytest.raises(ValueError, match=f"accepted: 1 to {most}"):
+    with pytest.raises(ValueError, match=f"scales={most + 1}; accepted by backend"):
         env.scales = most + 1
+    env.close()
+
+
+def test_a_dream_in_a_hurry_draws_less_of_each_picture(arguments):
+    env = gymnasium.make("dreamlane/Dream-v0", deadline_s=1e-9, **arguments).unwrapped
+    env.reset(seed=3)
+    most = env.scales
+    drawn = []
+    for _ in range(most):
+        env.step(LEFT)
+        drawn.append(env.scales)
+    assert drawn == list(range(most, 0, -1))
+    assert env.provenance()["deadline_s"] == 1e-9
+    env.deadline_s = None
+    env.scales = most
+    env.step(LEFT)
+    assert env.scales == most
+    with pytest.raises(ValueError, match="accepted: more than 0"):
+        env.deadline_s = -1.0
     env.close()

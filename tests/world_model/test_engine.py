@@ -383,5 +383,5 @@ def test_fewer_scales_draw_the_same_frame_less_far(checkpoint):
         assert np.abs(frames - out.frame_BHWC).max() <= 1
     assert_equal_outputs([out], [whole])
     for wrong in (0, 4, 1.5):
-        with pytest.raises(ValueError, match="accepted: 1 to 3"):
+        with pytest.raises(ValueError, match="accepted by backend 'eager': 1, 2, 3"):
             engine.scales = wrong

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+import torch
 from test_engine import actions, assert_equal_outputs, context, drive
 
 from world_model.checkpoint import Checkpoint, CheckpointError, save
@@ -94,12 +95,40 @@ def test_a_restored_dream_goes_on_to_the_bit(checkpoint, root):
 
 
 @needs_onnx
-def test_a_graph_draws_all_scales_or_says_so(checkpoint, root):
+def test_a_graph_draws_all_scales_or_says_how_to_get_others(checkpoint, root):
     engine = OnnxEngine(checkpoint, BATCH, root)
-    engine.reset(*context(BATCH))
-    engine.scales = 1
-    with pytest.raises(ValueError, match="'eager' can stop earlier"):
-        drive(engine, actions(1, BATCH))
+    with pytest.raises(ValueError, match="'onnx': 3; `dreamlane export --scales 1` adds it"):
+        engine.scales = 1
+    with pytest.raises(ValueError, match=r"'onnx': 3$"):
+        engine.scales = 4
+
+
+@needs_onnx
+def test_fewer_scales_are_graphs_of_their_own(tmp_path):
+    checkpoint = tiny.random_checkpoint(size=tiny.SEEING)
+    with pytest.raises(ValueError, match="scales 4; accepted: 1 to 3"):
+        export(checkpoint, BATCH, tmp_path, scales=[4])
+    export(checkpoint, BATCH, tmp_path, scales=[1])
+    told = []
+    for engine in (EagerEngine(checkpoint, BATCH, "cpu"), OnnxEngine(checkpoint, BATCH, tmp_path)):
+        engine.reset(*context(BATCH))
+        assert engine.possible_scales[-1] == 3
+        outs = []
+        for engine.scales in (3, 1, 3):
+            outs += drive(engine, actions(2, BATCH, seed=engine.scales))
+        told.append(outs)
+    for a, b in zip(*told, strict=True):
+        assert np.mean(a.tokens_BL == b.tokens_BL) > 0.99
+    assert (told[1][2].tokens_BL[:, 2:] == -1).all()
+
+
+@needs_onnx
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_that_isn_t_there_is_named(checkpoint, root):
+    with pytest.raises(ExportError, match=r"CUDAExecutionProvider and a GPU.*dreamlane\[gpu\]"):
+        OnnxEngine(checkpoint, BATCH, root, device="cuda")
+    with pytest.raises(ValueError, match="accepts: cpu, cuda"):
+        OnnxEngine(checkpoint, BATCH, root, device="abacus")
 
 
 @needs_onnx
@@ -167,7 +196,7 @@ def test_auto_takes_what_is_ready(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="dreamlane export"):
         load_engine(tmp_path / "model", backend="onnx")
     with pytest.raises(ValueError, match="accepts: cpu"):
-        load_engine(tmp_path / "model", backend="onnx", device="cuda")
+        load_engine(tmp_path / "model", backend="openvino", device="cuda")
     engine = load_engine(tmp_path / "model")
     export(Checkpoint(made.config, made.tokenizer, made.world, engine.checkpoint_hash), 1)
     best = "openvino" if installed("openvino") else "onnx"

@@ -33,9 +33,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_typed_graph_of_a_step_has_no_obstacles(root):
     graphs = find_export(tiny.random_checkpoint(size=tiny.SEEING), 1, root, PRECISION)
-    assert obstacles(graphs.step) == []
+    assert obstacles(graphs.steps[3]) == []
     assert obstacles(graphs.draw) == []
-    model = onnx.load(str(graphs.step))
+    model = onnx.load(str(graphs.steps[3]))
     onnx.checker.check_model(model)
     stored = [value.data_type for value in model.graph.initializer]
     assert TensorProto.BFLOAT16 in stored  # the transformer and the decoder are what costs

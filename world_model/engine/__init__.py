@@ -33,16 +33,15 @@ def load_engine(
     from world_model.engine.exported import RUNTIMES
     from world_model.engine.tensorrt import TensorRtEngine
 
-    places = {**dict.fromkeys(RUNTIMES, "cpu"), "tensorrt": "cuda"}
-    if backend in places and device not in (None, places[backend]):
-        raise ValueError(f"device {device!r}; backend {backend!r} accepts: {places[backend]}")
+    if backend == "tensorrt" and device not in (None, "cuda"):
+        raise ValueError(f"device {device!r}; backend 'tensorrt' accepts: cuda")
     loaded = load(checkpoint)
     if backend == "auto":
         backend = ready_backends(loaded, batch_size, device)[0]
     if backend == "tensorrt":
         return TensorRtEngine(loaded, batch_size)
     if backend in RUNTIMES:
-        return RUNTIMES[backend](loaded, batch_size)
+        return RUNTIMES[backend](loaded, batch_size, device=device or "cpu")
     if backend == "compile":
         # in float32 it is as fast as `eager` is in bfloat16, and exact
         return CompiledEngine(loaded, batch_size, device)

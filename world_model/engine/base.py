@@ -60,6 +60,7 @@ class Engine(Protocol):
     known: frozenset[str]  # heads this checkpoint was trained on, as in every StepOutput
     latent_shape: tuple[int, int, int]  # C, h, w
     scales: int  # how many of a frame's scales steps draw, settable at any time: fewer are faster, softer
+    possible_scales: tuple[int, ...]  # what `scales` may be
     decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
 
     @property

@@ -57,6 +57,7 @@ class DreamEngine(ABC):
             [name in self.known for name in STATE_HEADS[:MOTIONS]], device=self.torch_device
         )
         self._scales = len(tokenizer.quantizer.scales)
+        self.possible_scales = tuple(range(1, self._scales + 1))
         self.decode = True
         self._past_BPChw = torch.zeros(
             batch_size, PAST_MAPS, *self.latent_shape, device=self.torch_device
@@ -96,17 +97,14 @@ class DreamEngine(ABC):
 
     @scales.setter
     def scales(self, count: int) -> None:
-        most = len(self.config.tokenizer.quantizer.scales)
-        if count != int(count) or not 1 <= count <= most:
-            raise ValueError(f"scales={count}; accepted: 1 to {most}")
-        self._scales = int(count)
-
-    def check_scales(self) -> None:
-        """Raises ValueError where fewer are asked for than a graph draws that was exported with all."""
-        if self.scales != len(self.config.tokenizer.quantizer.scales):
+        if count not in self.possible_scales:
+            accepted = ", ".join(map(str, self.possible_scales))
+            most = len(self.config.tokenizer.quantizer.scales)
+            fewer = f"; `dreamlane export --scales {count}` adds it" if 1 <= count < most else ""
             raise ValueError(
-                f"scales={self.scales}: an exported graph draws all; backend 'eager' can stop earlier"
+                f"scales={count}; accepted by backend {self.backend!r}: {accepted}{fewer}"
             )
+        self._scales = int(count)
 
     def with_exact_motion(self, out: StepTensors, given: StepInputs) -> StepTensors:
         """The step with speed and yaw rate in float32: fed back step after step, and bfloat16 has no room for

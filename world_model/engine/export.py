@@ -1,8 +1,8 @@
 """Write a checkpoint's step as ONNX graphs, once for each batch size, for the runtimes that take them.
 
-Two graphs: `step.onnx` is `StepGraph.forward`, all scales unrolled, sampling included, noise as an input;
-`draw.onnx` draws the picture of a latent map, for the first step after a reset. Shapes are fixed: runtimes
-plan memory and pick kernels by them.
+`step.onnx` is `StepGraph.forward`, all scales unrolled, sampling included, noise as an input; `draw.onnx`
+draws the picture of a latent map, for the first step after a reset. `step-3.onnx` and its like, written if
+wished, stop after so many scales. Shapes are fixed: runtimes plan memory and pick kernels by them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class ExportError(ValueError):
 class Exported:
     """Where the graphs are."""
 
-    step: Path
+    steps: dict[int, Path]  # by the number of scales drawn; all of them always is among these
     draw: Path
 
 
@@ -88,16 +89,28 @@ def find_export(
             f"{folder / MANIFEST} is of {stated.get('format')!r} version {stated.get('version')!r};"
             f" this program reads {FORMAT!r} version {VERSION}: {command} --again"
         )
-    found = Exported(folder / STEP, folder / DRAW)
-    if not (found.step.is_file() and found.draw.is_file()):
+    if not ((folder / STEP).is_file() and (folder / DRAW).is_file()):
         raise ExportError(f"{folder} lacks {STEP} or {DRAW}: {command} --again")
-    return found
+    most = len(checkpoint.config.tokenizer.quantizer.scales)
+    fewer = {k: path for k in range(1, most) if (path := folder / step_name(k)).is_file()}
+    return Exported({**fewer, most: folder / STEP}, folder / DRAW)
+
+
+def step_name(scales: int) -> str:
+    """The file of a step that draws fewer scales than there are."""
+    return f"step-{scales}.onnx"
 
 
 def export(
-    checkpoint: Checkpoint, batch_size: int, root: Path | None = None, precision: str = "float32"
+    checkpoint: Checkpoint,
+    batch_size: int,
+    root: Path | None = None,
+    precision: str = "float32",
+    scales: Sequence[int] = (),
 ) -> Exported:
     """Write the graphs, in place of older ones; about a minute for `town`. Interrupted, it leaves nothing.
+
+    Besides the step that draws all scales, one is written for each number in `scales`.
 
     In "bfloat16" the transformer and the pictures are, all else stays float32: for runtimes that take a
     graph's types as they are (TensorRT). Others choose their own precision for a graph in float32.
@@ -105,7 +118,7 @@ def export(
     Raises:
         CheckpointError: no world model in the checkpoint.
         ExportError: the exporter isn't installed.
-        ValueError: a batch size below 1, or another precision.
+        ValueError: a batch size below 1, another precision, or numbers of scales that the model can't draw.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r}; accepted: {', '.join(PRECISIONS)}")
@@ -113,11 +126,14 @@ def export(
         raise CheckpointError(f"checkpoint {checkpoint.config.name!r} holds a tokenizer only")
     if batch_size < 1:
         raise ValueError(f"batch size {batch_size}; accepted: 1 or more")
+    most = len(checkpoint.config.tokenizer.quantizer.scales)
+    if wrong := [k for k in scales if not 1 <= k <= most]:
+        raise ValueError(f"scales {wrong[0]}; accepted: 1 to {most}")
     target = folder_of(checkpoint.hash, batch_size, root, precision)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
-        _write_graphs(checkpoint, batch_size, part, precision)
+        _write_graphs(checkpoint, batch_size, part, precision, sorted({*scales, most}))
         stated = {
             "format": FORMAT,
             "version": VERSION,
@@ -138,7 +154,9 @@ def export(
     return find_export(checkpoint, batch_size, root, precision)
 
 
-def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path, precision: str) -> None:
+def _write_graphs(
+    checkpoint: Checkpoint, batch_size: int, folder: Path, precision: str, scales: Sequence[int]
+) -> None:
     config, world, tokenizer = checkpoint.config, checkpoint.world, checkpoint.tokenizer
     assert world is not None
     pictures, quantizer = config.tokenizer, config.tokenizer.quantizer
@@ -159,7 +177,10 @@ def _write_graphs(checkpoint: Checkpoint, batch_size: int, folder: Path, precisi
     if precision == "bfloat16":
         codec, world = copy.deepcopy(tokenizer).bfloat16(), world.in_bfloat16()
     graph = StepGraph(config, world, codec, tokenizer).eval()
-    _write(graph, given, StepInputs._fields, OUTPUTS, folder / STEP)
+    most = graph.scales
+    for graph.scales in scales:
+        path = folder / (STEP if graph.scales == most else step_name(graph.scales))
+        _write(graph, given, StepInputs._fields, OUTPUTS, path)
     _write(
         _Draw(codec).eval(),
         (some(*latent_map),),

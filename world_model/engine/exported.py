@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +15,20 @@ from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
 from world_model.engine.export import ExportError, find_export, installed
 from world_model.engine.step_graph import StepInputs, StepTensors
+
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+}
+"""ONNX Runtime's ways to a device, the fastest first."""
+
+TYPES = {
+    "tensor(float)": torch.float32,
+    "tensor(uint8)": torch.uint8,
+    "tensor(int32)": torch.int32,
+    "tensor(int64)": torch.int64,
+}
+"""Of a step's outputs."""
 
 
 class ExportedEngine(DreamEngine):
@@ -26,6 +39,7 @@ class ExportedEngine(DreamEngine):
         batch_size: number of dreams; graphs are exported for each.
         root: where exports are kept, if not in `exports_dir`.
         threads: of a step; 0 takes as many as there are cores.
+        device: "cpu", or another that the runtime knows.
 
     Raises:
         ExportError: no graphs of this checkpoint and batch size, or the runtime isn't installed.
@@ -34,39 +48,56 @@ class ExportedEngine(DreamEngine):
     package: str
 
     def __init__(
-        self, checkpoint: Checkpoint, batch_size: int, root: Path | None = None, threads: int = 0
+        self,
+        checkpoint: Checkpoint,
+        batch_size: int,
+        root: Path | None = None,
+        threads: int = 0,
+        device: str = "cpu",
     ) -> None:
-        super().__init__(checkpoint, batch_size, torch.device("cpu"))
         if not installed(self.package):
             raise ExportError(
                 f"backend {self.backend!r} needs {self.package}: pip install 'dreamlane[{self.backend}]'"
             )
+        self.check_device(device)
+        super().__init__(checkpoint, batch_size, torch.device(device))
         self.threads = threads or len(os.sched_getaffinity(0))
         graphs = find_export(checkpoint, batch_size, root)
-        self._step, self._draw = self._load(graphs.step), self._load(graphs.draw)
+        self._graphs = graphs.steps
+        self.possible_scales = tuple(graphs.steps)
+        self._steps = {self.scales: self._load(graphs.steps[self.scales])}
+        self._draw = self._load(graphs.draw)
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        self.check_scales()
-        named = {n: np.ascontiguousarray(t.numpy()) for n, t in given._asdict().items()}
-        return StepTensors(*map(torch.from_numpy, self._infer(self._step, named)))
+        if self.scales not in self._steps:
+            self._steps[self.scales] = self._load(self._graphs[self.scales])
+        named = {name: tensor.contiguous() for name, tensor in given._asdict().items()}
+        return StepTensors(*self._infer(self._steps[self.scales], named))
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """See `DreamEngine.draw`."""
-        named = {"latent_BChw": np.ascontiguousarray(latent_BChw.numpy())}
-        return torch.from_numpy(self._infer(self._draw, named)[0])
+        return self._infer(self._draw, {"latent_BChw": latent_BChw.contiguous()})[0]
+
+    def check_device(self, device: str) -> None:
+        """Raises ValueError for a device that isn't the runtime's, ExportError for one it can't use here."""
+        if device != "cpu":
+            raise ValueError(f"device {device!r}; backend {self.backend!r} accepts: cpu")
 
     @abstractmethod
     def _load(self, path: Path) -> Any:
         """A graph ready to run, as `_infer` takes it."""
 
     @abstractmethod
-    def _infer(self, graph: Any, named: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def _infer(self, graph: Any, named: dict[str, Tensor]) -> list[Tensor]:
         """All outputs of a graph, in memory of their own."""
 
 
 class OnnxEngine(ExportedEngine):
-    """ONNX Runtime on the CPU, float32."""
+    """ONNX Runtime: the CPU in float32, or an NVIDIA GPU by its TensorRT or CUDA provider.
+
+    Graphs read and write torch's memory in place, wherever it lies: a dream's state never leaves the device.
+    """
 
     backend = "onnx"
     package = "onnxruntime"
@@ -74,7 +105,24 @@ class OnnxEngine(ExportedEngine):
     @property
     def device(self) -> str:
         """The device in words."""
+        if self.torch_device.type == "cuda":
+            return f"{torch.cuda.get_device_name()}, {self._provider}, float32"
         return f"CPU, {self.threads} threads, float32"
+
+    def check_device(self, device: str) -> None:
+        """See `ExportedEngine.check_device`."""
+        if device not in PROVIDERS:
+            raise ValueError(f"device {device!r}; backend 'onnx' accepts: {', '.join(PROVIDERS)}")
+        import onnxruntime
+
+        there = onnxruntime.get_available_providers()
+        usable = [provider for provider in PROVIDERS[device] if provider in there]
+        if not usable or (device == "cuda" and not torch.cuda.is_available()):
+            raise ExportError(
+                f"device {device!r} needs {' or '.join(PROVIDERS[device])} and a GPU; this ONNX Runtime has"
+                f" {', '.join(there)}: pip install 'dreamlane[gpu]', see docs/gpu.md"
+            )
+        self._provider = usable[0]
 
     def _load(self, path: Path) -> Any:
         import onnxruntime
@@ -83,14 +131,32 @@ class OnnxEngine(ExportedEngine):
         options.intra_op_num_threads = self.threads
         # idle threads that spin would take the core from whoever steers
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-        return session, {node.name for node in session.get_inputs()}
+        given = {
+            "trt_engine_cache_enable": True,  # building a plan takes minutes, the first time
+            "trt_engine_cache_path": str(path.parent),
+        }
+        chosen = [(self._provider, given if self._provider.startswith("Tensorrt") else {})]
+        return onnxruntime.InferenceSession(str(path), options, providers=chosen)
 
-    def _infer(self, graph: Any, named: dict[str, np.ndarray]) -> list[np.ndarray]:
-        session, used = graph  # an exporter drops inputs that nothing reads
-        outputs: list[np.ndarray] = session.run(None, {k: named[k] for k in used})
+    def _infer(self, graph: Any, named: dict[str, Tensor]) -> list[Tensor]:
+        binding = graph.io_binding()
+
+        def bound(tensor: Tensor) -> tuple[Any, ...]:
+            kind = torch.empty(0, dtype=tensor.dtype).numpy().dtype.type
+            device = tensor.device
+            return device.type, device.index or 0, kind, tuple(tensor.shape), tensor.data_ptr()
+
+        for node in graph.get_inputs():  # an exporter drops inputs that nothing reads
+            binding.bind_input(node.name, *bound(named[node.name]))
+        outputs = [
+            torch.empty(node.shape, dtype=TYPES[node.type], device=self.torch_device)
+            for node in graph.get_outputs()
+        ]
+        for node, tensor in zip(graph.get_outputs(), outputs, strict=True):
+            binding.bind_output(node.name, *bound(tensor))
+        if self.torch_device.type == "cuda":
+            torch.cuda.current_stream().synchronize()  # the provider has a stream of its own
+        graph.run_with_iobinding(binding)
         return outputs
 
 
@@ -131,10 +197,10 @@ class OpenVinoEngine(ExportedEngine):
         compiled = self._core.compile_model(str(path), "CPU", settings)
         return compiled.create_infer_request(), {i.get_any_name() for i in compiled.inputs}
 
-    def _infer(self, graph: Any, named: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def _infer(self, graph: Any, named: dict[str, Tensor]) -> list[Tensor]:
         request, used = graph
-        found = request.infer({k: named[k] for k in used})
-        return [found[i].copy() for i in range(len(found))]
+        found = request.infer({k: named[k].numpy() for k in used}, share_inputs=True)
+        return [torch.from_numpy(found[i].copy()) for i in range(len(found))]
 
 
 RUNTIMES: dict[str, type[ExportedEngine]] = {

@@ -193,7 +193,10 @@ class TensorRtEngine(DreamEngine):
             raise ExportError("backend 'tensorrt' needs TensorRT: pip install 'dreamlane[gpu]'")
         super().__init__(checkpoint, batch_size, torch.device("cuda"))
         graphs = find_export(checkpoint, batch_size, root, PRECISION)
-        self._step = self._plan(graphs.step, StepInputs._fields, OUTPUTS)
+        self._graphs = graphs.steps
+        self.possible_scales = tuple(graphs.steps)
+        self._steps: dict[int, Plan] = {}
+        self._load_step()
         self._draw = self._plan(graphs.draw, ("latent_BChw",), ("picture_BCHW",))
 
     @property
@@ -203,12 +206,17 @@ class TensorRtEngine(DreamEngine):
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        self.check_scales()
-        return self.with_exact_motion(StepTensors(*self._step(*given)), given)
+        return self.with_exact_motion(StepTensors(*self._load_step()(*given)), given)
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """See `DreamEngine.draw`."""
         return self._draw(latent_BChw)[0].clone()
+
+    def _load_step(self) -> Plan:
+        if self.scales not in self._steps:
+            graph = self._graphs[self.scales]
+            self._steps[self.scales] = self._plan(graph, StepInputs._fields, OUTPUTS)
+        return self._steps[self.scales]
 
     def _plan(self, graph: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Plan:
         import tensorrt as trt
