@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.bench import cli, dreams, programs, resolution, scaling
+from simulator.bench import cli, dreams, endurance, programs, resolution, scaling
 from simulator.bench.contenders import Contender, compete
 from simulator.bench.settings import BenchConfig, Row
 
@@ -194,3 +194,15 @@ def tiny_town_cache(root: Path) -> Path:
         shards.append({"name": f"{i:04d}", "split": split, "frames": count})
     (root / "index.json").write_text(json.dumps({"shards": shards}))
     return root
+
+
+def test_the_growth_of_memory_is_a_slope_without_the_start():
+    steps = np.arange(0, 1001, 20)
+    grown = np.where(steps < 200, steps * 0.5, 100.0) + steps * 3e-6
+    assert endurance.growth_bytes(steps, grown) == pytest.approx(3.0, abs=0.01)
+
+
+def test_memory_is_watched_along_a_dream(town, small):
+    found = endurance.measure_endurance(dataclasses.replace(small, endurance_steps=4))
+    assert found.figures["memory at the end"] > 50
+    assert np.isfinite(found.figures["memory grows by"])

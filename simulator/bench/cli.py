@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from simulator.bench.dreams import measure_backends, measure_batches, measure_families, section
+from simulator.bench.endurance import measure_endurance
 from simulator.bench.programs import (
     in_fresh_process,
     measure_collection,
@@ -45,6 +46,7 @@ JOBS: dict[str, dict[str, tuple[Callable[..., Any], bool]]] = {
     },
     "scaling": {"sizes": (measure_scaling, True)},
     "resolution": {"sizes of the picture": (measure_resolution, True)},
+    "endurance": {"memory": (measure_endurance, True)},
 }
 
 
@@ -103,8 +105,8 @@ def bench(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            help="First what, if not the speeds: scaling or resolution. Then key=value, such as rounds=20"
-            " batches=[1,4] backends=[eager,compile].",
+            help="First what, if not the speeds: scaling, resolution or endurance. Then key=value, such as"
+            " rounds=20 batches=[1,4] backends=[eager,compile].",
         ),
     ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer rounds: some minutes.")] = False,

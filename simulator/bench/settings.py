@@ -31,6 +31,7 @@ class BenchConfig:
     scaling_steps: int = 600  # of training, for each size
     scaling_data: str = "data/cache/town"
     scaling_dir: str = "runs/scaling"  # where the sizes are kept
+    endurance_steps: int = 100_000
     world_frames: int = 1500
     play_frames: int = 200
     play_starts: int = 3
@@ -38,7 +39,14 @@ class BenchConfig:
     out: Path = Path("outputs/bench")
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "steps", "world_frames", "play_frames", "play_starts"):
+        for name in (
+            "rounds",
+            "steps",
+            "endurance_steps",
+            "world_frames",
+            "play_frames",
+            "play_starts",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; at least 1 is needed")
         if self.warmup_steps < 1:
