@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
+from numpy.typing import NDArray
 
 import scenarios
 from simulator.envs import spaces
@@ -143,6 +145,21 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         """The current camera frame when `render_mode` is "rgb_array"."""
         self._batch.episode(0)
         return self._batch.frames_BHWC[0].copy() if self.render_mode == "rgb_array" else None
+
+    def repaint(
+        self, mask_HW: NDArray[np.bool_], pasted_HWC: spaces.Frame | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Change the current picture, and drive on from that: what is masked is taken away, or becomes
+        what `pasted_HWC` shows there (`world_model.editing`). Returns observation and info, as `reset` does.
+
+        ValueError for other shapes, and for families that don't draw whole maps.
+        """
+        self._batch.episode(0)
+        engine = self._batch.engine
+        pasted_BHWC = None if pasted_HWC is None else pasted_HWC[None]
+        noise_BL = engine.draw_noise([self.np_random])
+        self._batch.show(0, engine.repaint(mask_HW[None], noise_BL, pasted_BHWC)[0])
+        return self._batch.observation(0), self._batch.info(0)
 
     def save_state(self) -> DreamState:
         """The current instant; `restore_state` brings it back any number of times."""

@@ -150,7 +150,7 @@ class DreamBatch:
         self.episodes[slot] = DreamEpisode(
             self.rules, context, duration_s, self.engine.dt_s, self.unknown
         )
-        self._show(slot, context.frames_THWC[-1])
+        self.show(slot, context.frames_THWC[-1])
 
     def advance(self, actions_BA: spaces.Action, idle: Collection[int] = ()) -> list[float]:
         """Step all slots but the `idle` ones, whose results are void until their next `begin`.
@@ -246,10 +246,10 @@ class DreamBatch:
         self.engine.state = arrays
         self.episodes[slot] = DreamEpisode.from_json(state.episode, self.rules, self.engine.dt_s)
         self.generators[slot].bit_generator.state = state.episode["generator"]
-        self._show(slot, state.frame)
+        self.show(slot, state.frame)
         self._hashes[slot] = state.episode["frame_hash"]
 
-    def _show(self, slot: int, frame: spaces.Frame) -> None:
+    def show(self, slot: int, frame: spaces.Frame) -> None:
         """Replace a slot's frame without touching the array that a caller may hold."""
         self.frames_BHWC = self.frames_BHWC.copy()
         self.frames_BHWC[slot] = frame

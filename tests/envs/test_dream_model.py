@@ -161,3 +161,23 @@ def test_a_dream_in_a_hurry_draws_less_of_each_picture(arguments):
     with pytest.raises(ValueError, match="accepted: more than 0"):
         env.deadline_s = -1.0
     env.close()
+
+
+def test_a_picture_can_be_painted_on_and_the_drive_goes_on_from_it(arguments):
+    env = gymnasium.make("dreamlane/Dream-v0", **arguments).unwrapped
+    before, info = env.reset(seed=3)
+    saved = env.save_state()
+    mask = np.zeros(before.shape[:2], np.bool_)
+    mask[: mask.shape[0] // 2, : mask.shape[1] // 4] = True
+    painted, told = env.repaint(mask)
+    assert not np.array_equal(painted, before)
+    assert told["frame_hash"] != info["frame_hash"]
+    assert told["time_s"] == info["time_s"]
+    later = env.step(LEFT)[0]
+    env.restore_state(saved)
+    again, _ = env.repaint(mask)
+    np.testing.assert_array_equal(again, painted)
+    np.testing.assert_array_equal(env.step(LEFT)[0], later)
+    with pytest.raises(ValueError, match="mask has shape"):
+        env.repaint(mask[:3])
+    env.close()

@@ -93,6 +93,14 @@ class Engine(Protocol):
         """Dream the next frame. `noise_BL` is uniform in [0, 1): one number a token, or what the family takes
         (`draw_noise` knows)."""
 
+    def repaint(
+        self,
+        mask_BHW: NDArray[np.bool_],
+        noise_BL: NDArray[np.float32],
+        pasted_BHWC: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Draw the newest frames anew where they are masked: see `editing.repaint`."""
+
     def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Noise for one step, each row from its own generator."""
 

@@ -215,6 +215,17 @@ class DreamEngine(ABC):
             out.latent_BChw.cpu().numpy(),
         )
 
+    def repaint(
+        self,
+        mask_BHW: NDArray[np.bool_],
+        noise_BL: NDArray[np.float32],
+        pasted_BHWC: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """See `editing.repaint`."""
+        from world_model.editing import repaint  # brings OpenCV along
+
+        return repaint(self, mask_BHW, noise_BL, pasted_BHWC)
+
     def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """See `engine.base.Engine.draw_noise`."""
         return np.stack([g.random(self.noise, np.float32) for g in generators])
