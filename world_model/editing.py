@@ -1,9 +1,10 @@
 """Paint the dream: take away what stands somewhere, or put something there, and drive on.
 
 Zero-shot inpainting on the token pyramid (VAR, Tian et al. 2024, section 5): maps are drawn coarse to fine
-as ever, but outside the mask the tokens of the picture are kept. Nothing was trained for it. What is masked
-is first guessed in the picture (from the mask's rim, or from what is put there), and the guess is what the
-model is told to expect. Outside the mask the latent map stays as it was, to the bit.
+as ever, but outside the mask the tokens of the picture are kept. Nothing was trained for it. What is erased
+is first guessed in the picture from the mask's rim, and the guess is what the model is told to expect. What
+is put there becomes the tokens it is; the model drives on from them. Outside the mask the latent map stays as
+it was, to the bit.
 
 Shapes: B batch, C channels, H W picture, h w latent map, L tokens of a frame, P maps of the past.
 """
@@ -38,13 +39,14 @@ def repaint(
     noise_BL: NDArray[np.float32],
     pasted_BHWC: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw the newest frame of each dream anew where it is masked; the dreams go on from that.
+    """Change the newest frame of each dream where it is masked; the dreams go on from that.
 
     Args:
         engine: whose dreams; a dream with an empty mask stays as it is.
         mask_BHW: True where the picture is to change. Whole cells of the latent map (16x16 pixels) change.
         noise_BL: as for `step`.
-        pasted_BHWC: pictures to expect inside the mask; without them, a guess from the mask's rim: erased.
+        pasted_BHWC: pictures to put inside the mask; without them, what is masked is erased: drawn anew from
+            a guess by the mask's rim.
 
     Returns:
         The newest frames (B, H, W, 3), uint8.
@@ -81,15 +83,18 @@ def repaint(
     guess = np.where(mask_BHW[..., None], guess, frames)
     inside = F.max_pool2d(torch.from_numpy(mask_BHW).float().unsqueeze(1), DOWNSCALE).to(device)
     expected = torch.lerp(past[:, 0], tokenizer.latents(torch.from_numpy(guess).to(device)), inside)
-    # the wheel stays where it is
-    actions = torch.cat([remembered, remembered[:, -1:]], 1)
-    known = Known(expected[:, None].expand_as(past), expected, world.conditioning(actions, ego))
-    chance = KeptOutside(
-        GivenNoise(engine.config.sampling, torch.from_numpy(noise_BL).to(device), None),
-        tokenizer.quantizer.encode(expected).tokens,
-        [tokenizer.quantizer.down(inside, k) >= MOSTLY for k in range(len(world.positions))],
-    )
-    drawn, _ = world.generate(tokenizer.quantizer, known, chance)
+    as_expected = tokenizer.quantizer.encode(expected)
+    drawn = as_expected.latent_BChw  # what is put there is to be seen as it is
+    if pasted_BHWC is None:
+        # the wheel stays where it is
+        actions = torch.cat([remembered, remembered[:, -1:]], 1)
+        known = Known(expected[:, None].expand_as(past), expected, world.conditioning(actions, ego))
+        chance = KeptOutside(
+            GivenNoise(engine.config.sampling, torch.from_numpy(noise_BL).to(device), None),
+            as_expected.tokens,
+            [tokenizer.quantizer.down(inside, k) >= MOSTLY for k in range(len(world.positions))],
+        )
+        drawn, _ = world.generate(tokenizer.quantizer, known, chance)
     # what was painted has always been there: it neither moved nor surprises
     past = torch.where(inside.unsqueeze(1) > 0, drawn.unsqueeze(1), past)
     engine.state = {**state, "past_BPChw": past.cpu().numpy()}

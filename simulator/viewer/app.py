@@ -19,13 +19,18 @@ from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
 from simulator.viewer.inputs import (
     Axes,
+    Choose,
     Command,
     FocusLost,
     Key,
+    Meaning,
+    Put,
     Rewind,
+    Stroke,
     Unplugged,
     translate,
 )
+from simulator.viewer.painting import Brush
 from simulator.viewer.session import Session
 from simulator.viewer.snapshot import Totals
 from simulator.viewer.wheel import TAKES_OVER, Wheel
@@ -92,6 +97,7 @@ class Viewer:
         self._help = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
+        self._brush = Brush()
 
     def run(self) -> Totals:
         """Open the window, drive until the person quits or `frames` are done, close it."""
@@ -144,7 +150,7 @@ class Viewer:
             self.session.join(timeout=30.0)
         pygame.quit()
 
-    def _obey(self, meaning: Key | Axes | Rewind | Command | FocusLost | Unplugged | None) -> None:
+    def _obey(self, meaning: Meaning | Axes | Unplugged | None) -> None:
         travel = self.session.travel
         match meaning:
             case Key(control, down):
@@ -161,7 +167,15 @@ class Viewer:
                 travel.say(f"{name} is gone: the keyboard drives")
             case Rewind(down):
                 travel.rewind(down)
+            case Stroke(place, what):
+                self._paint(place, what)
+            case Put(place):
+                if not self._cannot_paint():
+                    self.session.painting.put(self._brush.chosen, self._pixel(place))
+            case Choose(steps):
+                travel.say(f"a right click puts: {self._brush.choose(steps)}")
             case FocusLost():
+                self._paint((0, 0), "up")
                 self.wheel.let_go()
                 travel.rewind(False)
             case Command.STEP:
@@ -199,6 +213,28 @@ class Viewer:
                 return
         self.session.wake()
 
+    def _cannot_paint(self) -> str:
+        """Why not, which is said to the driver; empty where one can."""
+        why_not = self.session.painting.why_not
+        if why_not:
+            self.session.travel.say(why_not)
+        return why_not
+
+    def _pixel(self, place: tuple[int, int]) -> tuple[float, float]:
+        return self._brush.pixel(place, self._hud.picture, self._shape)
+
+    def _paint(self, place: tuple[int, int], what: str) -> None:
+        """Time stands still while the brush is down; what it marked is gone when it goes up."""
+        painting, brush = self.session.painting, self._brush
+        if what == "down":
+            if self._hud.picture.collidepoint(place) and not self._cannot_paint():
+                brush.down(self._pixel(place), self._shape)
+        elif what == "move":
+            brush.move(self._pixel(place))
+        elif (mask := brush.up()) is not None:
+            painting.erase(mask)
+        painting.held = brush.mask is not None
+
     def _resize(self) -> None:
         latest = self.session.latest
         shape = FRAME_SHAPE if latest is None else latest.frame.shape[:2]
@@ -225,8 +261,8 @@ class Viewer:
             seen: object = round(waited_s * 20)
         else:
             at_wheel = "you" if self.wheel.manual else "autopilot"
-            shown = (still, at_wheel, session.pace, session.travel.notice)
-            seen = (id(latest), shown, self._help, surface.get_size())
+            shown = (still, at_wheel, session.clock.share, session.travel.notice)
+            seen = (id(latest), shown, self._help, surface.get_size(), id(self._brush.mask))
         if seen == self._drawn:
             return
         if latest is None:
@@ -234,6 +270,8 @@ class Viewer:
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
             self._hud.draw(surface, latest, session.description, Mood(*shown))
+            if self._brush.mask is not None:
+                self._hud.draw_marked(surface, self._brush.mask)
             if self._help:
                 self._hud.draw_help(surface)
         pygame.display.flip()

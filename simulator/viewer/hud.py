@@ -49,6 +49,7 @@ class Hud:
         self._fonts: dict[int, pygame.font.Font] = {}
         self._picture: pygame.Surface | None = None
         self._picture_of: object = None
+        self.picture = pygame.Rect(0, 0, 1, 1)  # where the frame is in the window
 
     def draw_loading(self, surface: pygame.Surface, what: str, seconds: float) -> None:
         """The screen before the first frame: something moves, so that it doesn't look dead."""
@@ -86,6 +87,7 @@ class Hud:
         panel_height = round(frame_height * scale * PANEL_SHARE)
         picture.left = (width - picture.width) // 2
         picture.top = (height - picture.height - panel_height) // 2
+        self.picture = picture
         surface.fill((0, 0, 0))
         surface.blit(self._enlarged(snapshot.frame, picture.size), picture)
         panel = pygame.Rect(picture.left, picture.bottom, picture.width, panel_height)
@@ -110,6 +112,14 @@ class Hud:
             said = snapshot.ended.replace("_", " ")
             good = snapshot.ended in ("route_completed", "time_limit", "end_of_recording")
             self._banner(surface, picture, said, "R begins again", GOOD if good else BAD)
+
+    def draw_marked(self, surface: pygame.Surface, mask_HW: NDArray[np.bool_]) -> None:
+        """What the brush has marked, over the picture."""
+        height, width = mask_HW.shape
+        tint = np.zeros((height, width, 4), np.uint8)
+        tint[mask_HW] = (*BAD, 150)
+        marked = pygame.image.frombuffer(tint.tobytes(), (width, height), "RGBA")
+        surface.blit(pygame.transform.scale(marked, self.picture.size), self.picture)
 
     def draw_help(self, surface: pygame.Surface) -> None:
         """All keys, over whatever is there."""

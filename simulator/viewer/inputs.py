@@ -61,6 +61,28 @@ class Unplugged:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """The mouse paints: the left button went down or up, or it moved meanwhile."""
+
+    place: tuple[int, int]  # pixels of the window
+    what: str  # "down", "move" or "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A right click: something shall stand there."""
+
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """The mouse's wheel: something else shall be put by right clicks."""
+
+    steps: int
+
+
 class FocusLost:
     """The window can't see keys go up any more."""
 
@@ -116,6 +138,8 @@ ALL_KEYS = (
     ("P, Space", "pause"),
     ("N, .", "a single step"),
     ("[ ]", "slower, faster"),
+    ("left mouse button", "take away what it is drawn over"),
+    ("right, wheel", "put a car there, choose what to put"),
     ("R, T", "the same start again, the next one"),
     ("+ -, F", "size of the window, full screen"),
     ("C, F12", "save a picture"),
@@ -124,7 +148,10 @@ ALL_KEYS = (
 """Keys and what they do, for the help screen."""
 
 
-def translate(event: pygame.event.Event) -> Key | Rewind | Command | FocusLost | None:
+Meaning = Key | Rewind | Command | Stroke | Put | Choose | FocusLost
+
+
+def translate(event: pygame.event.Event) -> Meaning | None:
     """What an event means to us, None for nothing."""
     if event.type == pygame.QUIT:
         return Command.QUIT
@@ -138,4 +165,18 @@ def translate(event: pygame.event.Event) -> Key | Rewind | Command | FocusLost |
         return Key(CONTROLS[event.key], down=False)
     if event.type == pygame.KEYUP and event.key == REWIND:
         return Rewind(down=False)
+    return _of_mouse(event)
+
+
+def _of_mouse(event: pygame.event.Event) -> Stroke | Put | Choose | None:
+    if event.type == pygame.MOUSEWHEEL:
+        return Choose(1 if event.y > 0 else -1)
+    if event.type == pygame.MOUSEMOTION and event.buttons[0]:
+        return Stroke(event.pos, "move")
+    if event.type in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP):
+        down = event.type == pygame.MOUSEBUTTONDOWN
+        if event.button == pygame.BUTTON_LEFT:
+            return Stroke(event.pos, "down" if down else "up")
+        if event.button == pygame.BUTTON_RIGHT and down:
+            return Put(event.pos)
     return None

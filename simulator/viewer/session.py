@@ -7,10 +7,8 @@ settings belong to the thread that made them.
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.policy import Policy
+from simulator.viewer.clock import Clock
+from simulator.viewer.painting import Painting
 from simulator.viewer.snapshot import Snapshot, Totals
 from simulator.viewer.timeline import Moment
 from simulator.viewer.travel import Travel
@@ -27,10 +27,8 @@ from simulator.viewer.travel import Travel
 END_PAUSE_S = 2.0
 """How long the end of an episode stays on screen before the next one begins by itself."""
 
-TIMED_STEPS = 50
 REWIND_PACE = 2.0  # time runs backwards so much faster than forwards
 FASTEST_BACK_S = 0.02  # a tick, where the world knows no pace
-SLOWEST = 0.125
 
 
 class Session(threading.Thread):
@@ -69,16 +67,14 @@ class Session(threading.Thread):
         self._env_id, self._env_arguments = env_id, dict(env_arguments)
         self._policy, self._seed, self._max_steps = policy, seed, max_steps
         self._record = record
-        self._full_period_s = 1.0 / ticks_per_s if ticks_per_s > 0 else 0.0
-        self.pace = 1.0  # share of the world's own
+        self.clock = Clock(ticks_per_s)
         self.travel = Travel()
+        self.painting = Painting()
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
         self._stop_asked, self._reset_asked = threading.Event(), threading.Event()
         self._wake = threading.Event()
-        self._moments: deque[float] = deque(maxlen=TIMED_STEPS)
-        self._durations_s: deque[float] = deque(maxlen=TIMED_STEPS)
 
     def stop(self) -> None:
         """End the drive after the step that is under way."""
@@ -108,12 +104,8 @@ class Session(threading.Thread):
 
     def change_pace(self, factor: float) -> None:
         """Slower or faster, between an eighth and the world's own pace."""
-        self.pace = min(1.0, max(SLOWEST, self.pace * factor))
+        self.clock.change(factor)
         self._wake.set()
-
-    @property
-    def _period_s(self) -> float:
-        return self._full_period_s / self.pace
 
     def toggle_pause(self) -> None:
         """Stop the world's time, or let it go on."""
@@ -130,6 +122,12 @@ class Session(threading.Thread):
 
                 environment = RecordEpisodes(environment, self._record)
             self.travel.why_not = self._why_no_way_back(environment)
+            able = hasattr(environment.unwrapped, "repaint")
+            self.painting.why_not = "" if able else "this world can't be painted on"
+            if (
+                self._record is not None
+            ):  # what is recorded can be driven again by its actions alone
+                self.painting.why_not = "no painting while recording"
             try:
                 describe = getattr(environment.unwrapped, "describe", dict)
                 self.description = dict(describe())
@@ -141,39 +139,42 @@ class Session(threading.Thread):
 
     def _drive(self, environment: gymnasium.Env[Any, Any]) -> None:
         observation, info = self._begin(environment)
-        deadline = self._restart_clock()
+        self.clock.restart()
         while not self._stop_asked.is_set():
             if self._reset_asked.is_set():
                 observation, info = self._begin(environment)
-                deadline = self._restart_clock()
+                self.clock.restart()
             elif self.travel.wanted:
                 back = self.travel.going_back
                 moment = self.travel.next_moment()
                 if moment is not None:
                     self._show(moment)
                 if back:
-                    self._stop_asked.wait(max(self._full_period_s / REWIND_PACE, FASTEST_BACK_S))
-                deadline = self._restart_clock()
+                    self._stop_asked.wait(
+                        max(self.clock.full_period_s / REWIND_PACE, FASTEST_BACK_S)
+                    )
+                self.clock.restart()
             elif self.travel.moved:
                 observation, info = self._restore(environment)
-                deadline = self._restart_clock()
-            elif (self.paused and not self._single.is_set()) or self.waiting:
+                self.clock.restart()
+            elif self.painting.wanted:
+                observation, info = self._paint(environment, observation, info)
+                self.clock.restart()
+            elif self.painting.held or (self.paused and not self._single.is_set()) or self.waiting:
                 self._wait(1.0)
-                deadline = self._restart_clock()
+                self.clock.restart()
             elif self.latest is not None and self.latest.ended:
                 self._single.clear()
                 # who travelled here wants to look, and to go on from before
                 looks = self.paused or self._travelled
                 if not self._wait(END_PAUSE_S) and not looks and not self.travel.wanted:
                     self.ask_reset(elsewhere=True)
-            elif self._wake.is_set() or time.perf_counter() < deadline:
+            elif self._wake.is_set() or self.clock.left_s > 0:
                 # whoever asks for something meanwhile is heard before the tick
-                self._wait(max(0.0, deadline - time.perf_counter()))
+                self._wait(self.clock.left_s)
             else:
                 self._single.clear()
-                observation, info, late = self._tick(environment, observation, info, deadline)
-                # After a missed deadline the world goes on from now: catching up would race.
-                deadline = time.perf_counter() if late else deadline + self._period_s
+                observation, info = self._tick(environment, observation, info)
                 if self._max_steps is not None and self.totals.steps >= self._max_steps:
                     return
 
@@ -192,10 +193,18 @@ class Session(threading.Thread):
             self._policy.restore_state(moment.memory)  # type: ignore[attr-defined]
         return moment.frame, dict(moment.info)
 
-    def _restart_clock(self) -> float:
-        """When the next tick is due after a stop; the stop doesn't count as slowness."""
-        self._moments.clear()
-        return time.perf_counter() + self._period_s
+    def _paint(
+        self, environment: gymnasium.Env[Any, Any], frame: Any, info: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Change the picture; a moment of its own, so that it can be gone back to before."""
+        world: Any = environment.unwrapped
+        try:
+            frame, info = self.painting.apply(world, frame)
+        except ValueError as error:
+            self.travel.say(str(error))
+            return frame, info
+        self._publish(environment, frame, info, np.zeros(2, np.float32), 0.0, "", ticks=0)
+        return frame, info
 
     def _wait(self, seconds: float) -> bool:
         """Sleep until someone asks for something; False when nobody did."""
@@ -217,32 +226,25 @@ class Session(threading.Thread):
         return observation, info
 
     def _tick(
-        self,
-        environment: gymnasium.Env[Any, Any],
-        observation: Any,
-        info: dict[str, Any],
-        deadline: float,
-    ) -> tuple[Any, dict[str, Any], bool]:
-        """One step; True at the end when it took longer than the world's tick."""
+        self, environment: gymnasium.Env[Any, Any], observation: Any, info: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """One step."""
         begin = time.perf_counter()
         self._travelled = False
         action = self._policy.act(observation, info)
         observation, reward, terminated, truncated, info = environment.step(action)
-        now = time.perf_counter()
-        if self._moments:
-            self.totals.timed_s += now - self._moments[-1]
+        since_s, late = self.clock.tick(begin)
+        if since_s is not None:
+            self.totals.timed_s += since_s
             self.totals.timed_ticks += 1
-        self._moments.append(now)
-        self._durations_s.append(now - begin)
         self.totals.steps += 1
-        late = self._period_s > 0.0 and now > deadline + self._period_s
         self.totals.missed += late
         ended = ""
         if terminated or truncated:
             ended = str(info.get("termination_reason") or "the end")
             self.totals.endings[ended] += 1
         self._publish(environment, observation, info, action, float(reward), ended)
-        return observation, info, late
+        return observation, info
 
     def _publish(
         self,
@@ -253,6 +255,7 @@ class Session(threading.Thread):
         reward: float,
         ended: str,
         first: bool = False,
+        ticks: int = 1,
     ) -> None:
         """Keep the new moment, and show it."""
         last = None if first else self.travel.timeline.now
@@ -263,7 +266,7 @@ class Session(threading.Thread):
             action,
             reward + (last.episode_return if last is not None else 0.0),
             ended,
-            last.tick + 1 if last is not None else 0,
+            last.tick + ticks if last is not None else 0,
             environment.unwrapped.save_state() if save else None,  # type: ignore[attr-defined]
             self._policy.save_state() if save and hasattr(self._policy, "save_state") else None,
         )
@@ -271,7 +274,6 @@ class Session(threading.Thread):
         self._show(moment)
 
     def _show(self, moment: Moment) -> None:
-        span_s = self._moments[-1] - self._moments[0] if len(self._moments) > 1 else 0.0
         self.latest = Snapshot(
             frame=moment.frame,
             info=moment.info,
@@ -280,8 +282,8 @@ class Session(threading.Thread):
             episode=self.totals.episodes,
             episode_return=moment.episode_return,
             ended=moment.ended,
-            ticks_per_s=(len(self._moments) - 1) / span_s if span_s > 0.0 else 0.0,
-            step_ms=1000 * statistics.median(self._durations_s) if self._durations_s else 0.0,
+            ticks_per_s=self.clock.ticks_per_s,
+            step_ms=self.clock.step_ms,
             missed=self.totals.missed,
             tick=moment.tick,
             branches=self.travel.timeline.branches,

@@ -60,7 +60,19 @@ class ForgetfulEnv(PacedEnv):
     save_state = restore_state = property()  # type: ignore[assignment]
 
 
+class PaintableEnv(PacedEnv):
+    """A world that shows what was painted on it, until the next step."""
+
+    def repaint(self, mask: np.ndarray, pasted: np.ndarray | None = None) -> Any:
+        if mask.all():
+            raise ValueError("all of it is too much")
+        frame, info = self._result()
+        frame[mask] = 255 if pasted is None else pasted[mask]
+        return frame, info
+
+
 gymnasium.register("toy/Paced-v0", entry_point=PacedEnv)
+gymnasium.register("toy/Paintable-v0", entry_point=PaintableEnv)
 gymnasium.register("toy/Forgetful-v0", entry_point=ForgetfulEnv)
 
 
@@ -79,6 +91,14 @@ class Driven:
 
     def key(self, key: int, down: bool = True) -> None:
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN if down else pygame.KEYUP, key=key))
+
+    def mouse(self, kind: int, place: tuple[int, int], button: int = 1) -> None:
+        more = (
+            {"buttons": (1, 0, 0), "rel": (1, 1)}
+            if kind == pygame.MOUSEMOTION
+            else {"button": button}
+        )
+        pygame.event.post(pygame.event.Event(kind, pos=place, **more))
 
     def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
         deadline = time.monotonic() + seconds

@@ -134,10 +134,10 @@ def test_slow_motion_is_slower_and_never_faster_than_the_world(drive):
     driven.until_steps(2)
     for _ in range(2):
         driven.key(pygame.K_LEFTBRACKET)
-    driven.until(lambda: driven.session.pace == 0.25)
+    driven.until(lambda: driven.session.clock.share == 0.25)
     for _ in range(5):
         driven.key(pygame.K_RIGHTBRACKET)
-    driven.until(lambda: driven.session.pace == 1.0)
+    driven.until(lambda: driven.session.clock.share == 1.0)
 
 
 @pytest.mark.parametrize(

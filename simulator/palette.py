@@ -1,0 +1,71 @@
+"""Things to put into a picture: cut out of frames of the reference world, made as large as they are far away.
+
+Shapes: H W picture.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.assets import assets_dir
+
+HORIZON_ROW = 61.0  # of 128
+"""Of the reference camera's pictures (80 degrees wide, 0.02 rad down): what stands there is endlessly far."""
+
+NEAREST, FARTHEST = 3.0, 0.15  # times as large as it was cut out
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """What there is to put."""
+    return tuple(json.loads((assets_dir() / "palette" / "palette.json").read_text()))
+
+
+@cache
+def _cutout(name: str) -> tuple[NDArray[np.uint8], int]:
+    """(h, w, 4) in the order of OpenCV, and the row that it stood on."""
+    folder = assets_dir() / "palette"
+    if name not in names():
+        raise ValueError(f"nothing called {name!r} to put; accepted: {', '.join(names())}")
+    row = int(json.loads((folder / "palette.json").read_text())[name]["bottom_row"])
+    picture = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    return np.asarray(picture, np.uint8), row
+
+
+def put(
+    frame_HWC: NDArray[np.uint8], name: str, column: float, row: float
+) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """The picture with something standing on the road at a place, and the mask of what it covers.
+
+    Args:
+        frame_HWC: uint8.
+        name: one of `names()`.
+        column: pixel of its middle.
+        row: pixel on which it stands; at the horizon and above it is as far as things get.
+
+    Raises:
+        ValueError: nothing of that name, or a place outside the picture.
+    """
+    height, width = frame_HWC.shape[:2]
+    if not (0 <= column < width and 0 <= row < height):
+        raise ValueError(f"place ({column}, {row}); accepted: inside {width}x{height} pixels")
+    cutout, stood_on = _cutout(name)
+    below = height / 128
+    size = (row / below - HORIZON_ROW) / (stood_on - HORIZON_ROW)
+    size = below * min(NEAREST, max(FARTHEST, size))
+    h, w = (max(2, math.ceil(size * n)) for n in cutout.shape[:2])
+    shown = cv2.resize(cutout, (w, h), interpolation=cv2.INTER_AREA)
+    canvas = np.zeros((height + 2 * h, width + 2 * w, 4), np.uint8)  # it may stand out at the edges
+    top, left = h + round(row) - h + 1, w + round(column - w / 2)
+    canvas[top : top + h, left : left + w] = shown
+    seen = canvas[h : h + height, w : w + width]
+    share = seen[..., 3:].astype(np.float32) / 255
+    mixed = frame_HWC * (1 - share) + seen[..., 2::-1] * share
+    return share[..., 0] > 0, mixed.round().astype(np.uint8)

@@ -1,0 +1,119 @@
+"""Painting on the picture: the mouse marks what shall go, or puts something on the road.
+
+The window holds the brush (`Brush`); what it painted is done in the world's thread (`Painting`).
+"""
+
+from __future__ import annotations
+
+import queue
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import pygame
+from numpy.typing import NDArray
+
+from simulator import palette
+
+BRUSH_SHARE = 0.04
+"""Radius of the brush as a share of the picture's height."""
+
+Mask = NDArray[np.bool_]
+Place = tuple[float, float]
+
+
+class Paintable(Protocol):
+    """What a world offers that can be painted on."""
+
+    def repaint(
+        self, mask_HW: Mask, pasted_HWC: NDArray[np.uint8] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Change the current picture; observation and info, as after a reset."""
+
+
+class Brush:
+    """Marks pixels of a picture while the mouse is down.
+
+    Attributes:
+        mask: what has been marked, None while the mouse is up.
+        chosen: name of what a right click puts.
+    """
+
+    def __init__(self) -> None:
+        self.mask: Mask | None = None
+        self.chosen = palette.names()[0]
+        self._last: Place | None = None
+
+    @staticmethod
+    def pixel(window: tuple[int, int], picture: pygame.Rect, shape: tuple[int, ...]) -> Place:
+        """Column and row of the frame under a place in the window; outside the picture, the nearest."""
+        column = (window[0] - picture.left) / picture.width * shape[1]
+        row = (window[1] - picture.top) / picture.height * shape[0]
+        return float(np.clip(column, 0, shape[1] - 1)), float(np.clip(row, 0, shape[0] - 1))
+
+    def down(self, place: Place, shape: tuple[int, ...]) -> None:
+        """The mouse went down."""
+        self.mask, self._last = np.zeros(shape[:2], np.bool_), place
+        self.move(place)
+
+    def move(self, place: Place) -> None:
+        """The mouse moved; nothing while it is up."""
+        if self.mask is None or self._last is None:
+            return
+        canvas = self.mask.astype(np.uint8)
+        begin, end = ((round(column), round(row)) for column, row in (self._last, place))
+        cv2.line(canvas, begin, end, 1, 2 * round(BRUSH_SHARE * len(canvas)) + 1)
+        # a new mask each time: who drew the old one sees that it changed
+        self.mask, self._last = canvas > 0, place
+
+    def up(self) -> Mask | None:
+        """The mouse went up: what it marked."""
+        mask, self.mask, self._last = self.mask, None, None
+        return mask
+
+    def choose(self, steps: int) -> str:
+        """Another thing to put, round and round."""
+        names = palette.names()
+        self.chosen = names[(names.index(self.chosen) + steps) % len(names)]
+        return self.chosen
+
+
+class Painting:
+    """What was painted in the window and is still to be done.
+
+    Attributes:
+        held: the world's time stands still while somebody paints.
+        why_not: why nothing can be painted here; empty where it can.
+    """
+
+    def __init__(self) -> None:
+        self.held = False
+        self.why_not = "the world is still loading"
+        self._wishes: queue.SimpleQueue[tuple[Mask | None, str, Place]] = queue.SimpleQueue()
+
+    def erase(self, mask: Mask) -> None:
+        """Take away what is marked."""
+        self._wishes.put((mask, "", (0.0, 0.0)))
+
+    def put(self, name: str, place: Place) -> None:
+        """Something stands at a place from now on."""
+        self._wishes.put((None, name, place))
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is something to do."""
+        return not self._wishes.empty()
+
+    def apply(
+        self, world: Paintable, frame: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Do the next of it on the current frame: observation and info after it.
+
+        Raises:
+            ValueError: the world can't be painted on, and says why.
+        """
+        mask, name, place = self._wishes.get()
+        pasted = None
+        if mask is None:
+            mask, pasted = palette.put(frame, name, *place)
+        return world.repaint(mask, pasted)
