@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,50 +43,98 @@ BACKWARDS = (230, 120, 40)
 PATIENCE_S = 60.0
 
 
-def test_a_person_drives_in_a_real_window(display: str, tmp_path: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
-    environment["DISPLAY"] = display
+class Game:
+    """`dreamlane play` on a screen of its own, with a person's hands and eyes."""
 
-    def press(*arguments: str) -> None:
-        subprocess.run(["xdotool", *arguments], env=environment, check=True)
+    def __init__(self, display: str, folder: Path, *options: str) -> None:
+        self._display = display
+        without = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
+        self._environment = {**without, "DISPLAY": display}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "simulator.cli", "play", *options],
+            env={**self._environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-    def screen() -> np.ndarray:
-        return np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB"))
+    def until_running(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("RUNNING"):
+                break
 
-    def pixels(colour: tuple[int, int, int]) -> int:
-        return int((screen() == colour).all(axis=2).sum())
+    def press(self, *arguments: str) -> None:
+        subprocess.run(["xdotool", *arguments], env=self._environment, check=True)
 
-    def until_seen(colour: tuple[int, int, int], said: str) -> None:
+    def screen(self) -> np.ndarray:
+        return np.asarray(ImageGrab.grab(xdisplay=self._display).convert("RGB"))
+
+    def pixels(self, colour: tuple[int, int, int]) -> int:
+        return int((self.screen() == colour).all(axis=2).sum())
+
+    def until(self, condition: Callable[[], bool], said: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while pixels(colour) < 100:
+        while not condition():
             assert time.monotonic() < deadline, said
             time.sleep(0.1)
 
-    game = subprocess.Popen(
-        [sys.executable, "-m", "simulator.cli", "play", "--env", "truth"],
-        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert game.stdout is not None
-        for line in game.stdout:
-            if line.startswith("RUNNING"):
-                break
-        assert pixels(BRAKE_RED) == 0
-        press("keydown", "Down")
-        until_seen(BRAKE_RED, "the key never reached the brake")
-        assert screen().std() > 20.0  # a landscape, not one colour
-        press("keyup", "Down")
-        assert pixels(BACKWARDS) == 0
-        press("keydown", "BackSpace")
-        until_seen(BACKWARDS, "time never ran backwards")
-        press("keyup", "BackSpace")
-        press("key", "Escape")
-        rest, _ = game.communicate(timeout=PATIENCE_S)
-    finally:
-        game.kill()
-    assert game.returncode == 0
-    assert "Drove " in rest
-    assert "Drove 0 steps" not in rest
+
+@pytest.fixture
+def play(display: str, tmp_path: Path) -> Iterator[Callable[..., Game]]:
+    """`play(*options)` opens the window and waits until the world is there."""
+    opened: list[Game] = []
+
+    def start(*options: str) -> Game:
+        opened.append(Game(display, tmp_path, *options))
+        opened[-1].until_running()
+        return opened[-1]
+
+    yield start
+    for game in opened:
+        game.process.kill()
+        game.process.communicate()
+
+
+def test_a_person_drives_in_a_real_window(play) -> None:
+    game = play("--env", "truth")
+    assert game.pixels(BRAKE_RED) == 0
+    game.press("keydown", "Down")
+    game.until(lambda: game.pixels(BRAKE_RED) > 100, "the key never reached the brake")
+    assert game.screen().std() > 20.0  # a landscape, not one colour
+    game.press("keyup", "Down")
+    assert game.pixels(BACKWARDS) == 0
+    game.press("keydown", "BackSpace")
+    game.until(lambda: game.pixels(BACKWARDS) > 100, "time never ran backwards")
+    game.press("keyup", "BackSpace")
+    game.press("key", "Escape")
+    game.process.communicate(timeout=PATIENCE_S)
+    assert game.process.returncode == 0
+
+
+def test_a_person_paints_on_the_dream(play, town) -> None:
+    game = play()
+    # the left of the picture, above the banner: sky and trees
+    x, y, width, height = (int(n) for n in window_box(game))
+    seen = slice(y, y + height // 4), slice(x, x + width // 3)
+    before = game.screen()[seen].astype(int)
+
+    def changed() -> float:
+        return float(np.abs(game.screen()[seen] - before).mean())
+
+    assert changed() == 0.0  # the world waits for its driver
+    game.press("mousemove", str(x + width // 12), str(y + height // 6), "mousedown", "1")
+    game.press("mousemove", str(x + width // 4), str(y + height // 6))
+    game.until(lambda: changed() > 5.0, "what is marked was never shown")
+    marked = changed()
+    game.press("mouseup", "1")
+    game.until(lambda: 0.2 < changed() < 0.7 * marked, "what was marked never went")
+    game.press("key", "Escape")
+    game.process.communicate(timeout=PATIENCE_S)
+    assert game.process.returncode == 0
+
+
+def window_box(game: Game) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what isn't the empty screen."""
+    rows, columns = np.nonzero(game.screen().any(axis=2))
+    return columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1
