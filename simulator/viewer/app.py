@@ -31,6 +31,7 @@ from simulator.viewer.inputs import (
     translate,
 )
 from simulator.viewer.painting import Brush
+from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
 from simulator.viewer.snapshot import Totals
 from simulator.viewer.wheel import TAKES_OVER, Wheel
@@ -94,7 +95,7 @@ class Viewer:
         )
         self.screenshots: list[Path] = []
         self._fullscreen = False
-        self._help = False
+        self._help = self._panels = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
         self._brush = Brush()
@@ -193,6 +194,8 @@ class Viewer:
                 travel.go_to_mark()
             case Command.HELP:
                 self._help = not self._help
+            case Command.PANELS:
+                self._panels = not self._panels
             case Command.RESET:
                 self.session.ask_reset()
             case Command.NEXT:
@@ -262,7 +265,14 @@ class Viewer:
         else:
             at_wheel = "you" if self.wheel.manual else "autopilot"
             shown = (still, at_wheel, session.clock.share, session.travel.notice)
-            seen = (id(latest), shown, self._help, surface.get_size(), id(self._brush.mask))
+            seen = (
+                id(latest),
+                shown,
+                self._help,
+                self._panels,
+                surface.get_size(),
+                id(self._brush.mask),
+            )
         if seen == self._drawn:
             return
         if latest is None:
@@ -270,6 +280,8 @@ class Viewer:
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
             self._hud.draw(surface, latest, session.description, Mood(*shown))
+            if self._panels:
+                self._hud.draw_panels(surface, recent(session.travel.timeline.now))
             if self._brush.mask is not None:
                 self._hud.draw_marked(surface, self._brush.mask)
             if self._help:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,9 @@ import pygame
 from numpy.typing import NDArray
 
 from simulator.viewer.inputs import ALL_KEYS, HELP
+from simulator.viewer.panels import draw_panels
 from simulator.viewer.snapshot import Snapshot
+from simulator.viewer.timeline import Moment
 
 PANEL_SHARE = 0.26
 """Height of the panel as a share of the picture's."""
@@ -112,6 +114,10 @@ class Hud:
             said = snapshot.ended.replace("_", " ")
             good = snapshot.ended in ("route_completed", "time_limit", "end_of_recording")
             self._banner(surface, picture, said, "R begins again", GOOD if good else BAD)
+
+    def draw_panels(self, surface: pygame.Surface, moments: Sequence[Moment]) -> None:
+        """Graphs and plan, over the picture."""
+        draw_panels(surface, self.picture, moments, self._font(self.picture.height // 22))
 
     def draw_marked(self, surface: pygame.Surface, mask_HW: NDArray[np.bool_]) -> None:
         """What the brush has marked, over the picture."""
@@ -234,6 +240,12 @@ class Hud:
             self._picture, self._picture_of = pygame.transform.smoothscale(small, size), frame
         return self._picture
 
+    def _font(self, size: int) -> pygame.font.Font:
+        size = max(8, size)
+        if size not in self._fonts:
+            self._fonts[size] = pygame.font.Font(None, size)
+        return self._fonts[size]
+
     def _text(
         self,
         surface: pygame.Surface,
@@ -247,11 +259,7 @@ class Hud:
 
         Returns its width in pixels.
         """
-        size = max(8, round(size * 1.25))
-        font = self._fonts.get(size)
-        if font is None:
-            font = self._fonts[size] = pygame.font.Font(None, size)
-        drawn = font.render(text, True, colour)
+        drawn = self._font(round(size * 1.25)).render(text, True, colour)
         surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
         return drawn.get_width()
 

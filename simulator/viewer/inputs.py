@@ -29,6 +29,7 @@ class Command(enum.Enum):
     MARK = "mark"
     RETURN = "return"
     HELP = "help"
+    PANELS = "panels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ COMMANDS = {
     pygame.K_F5: Command.MARK,
     pygame.K_F9: Command.RETURN,
     pygame.K_F1: Command.HELP,
+    pygame.K_g: Command.PANELS,
 }
 
 REWIND = pygame.K_BACKSPACE
@@ -140,6 +142,7 @@ ALL_KEYS = (
     ("[ ]", "slower, faster"),
     ("left mouse button", "take away what it is drawn over"),
     ("right, wheel", "put a car there, choose what to put"),
+    ("G", "graphs of the last half minute, and the way from above"),
     ("R, T", "the same start again, the next one"),
     ("+ -, F", "size of the window, full screen"),
     ("C, F12", "save a picture"),
