@@ -42,6 +42,7 @@ VERBS = (
     Verb("eval", "simulator.evaluation.cli:app", "Judge a world model.", "Judge"),
     Verb("compare", "simulator.evaluation.compare:compare", "Pair two reports.", "Judge"),
     Verb("bench", "simulator.bench.cli:bench", "Measure speed and memory.", "Judge"),
+    Verb("watermark", "simulator.watermark_cli:app", "Tell generated videos.", "Look"),
     Verb("doctor", "simulator.doctor:doctor", "Check this machine; print fixes.", "Look"),
     Verb("info", "simulator.info:info", "Show versions, models and paths.", "Look"),
 )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
-VIDEO_SCALE = 3
 SHEET_COLUMNS = 5
 SHEET_ROWS = 4
 
@@ -122,25 +121,6 @@ def summarise(config: DemoConfig, result: Drive) -> dict[str, Any]:
     }
 
 
-def write_video(
-    path: Path, frames: list[NDArray[np.uint8]], rate_hz: int = 10, scale: int = VIDEO_SCALE
-) -> None:
-    """Write an enlarged H.264 video that browsers play, too."""
-    import av
-    from av.video.reformatter import Interpolation
-
-    height, width = (scale * side for side in frames[0].shape[:2])
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate_hz, options={"crf": "18"})
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
-                width, height, format="yuv420p", interpolation=Interpolation.BICUBIC
-            )
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-
-
 def write_contact_sheet(path: Path, frames: list[NDArray[np.uint8]], dt_s: float = 0.1) -> None:
     """Write evenly spaced frames as one picture, each labelled with its time in seconds."""
     import numpy as np
@@ -171,6 +151,7 @@ def demo(
 
     from simulator.config import compose
     from simulator.info import device_in_words, version
+    from simulator.videos import write_video
 
     config = compose(DemoConfig, "demo", overrides or [])
     config.out.mkdir(parents=True, exist_ok=True)
@@ -178,7 +159,8 @@ def demo(
         task = progress.add_task(f"driving ({config.env})", total=config.frames)
         result = drive(config, lambda: progress.advance(task))
     summary = {"dreamlane": version(), "machine": device_in_words(), **summarise(config, result)}
-    write_video(config.out / "drive.mp4", result.frames)
+    dreamed = config.env == "dream"
+    write_video(config.out / "drive.mp4", result.frames, about=summary, dreamed=dreamed)
     write_contact_sheet(config.out / "contact_sheet.png", result.frames)
     (config.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     console = Console()

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.demo import write_video
 from simulator.ego import DT_S
 from simulator.evaluation.report import Samples, Section, Video
 from simulator.evaluation.subject import Rows, Subject, padded_batches
+from simulator.videos import write_video
 
 RANKS = ("The worst", "The second worst", "The third worst")
 SCALE = 2

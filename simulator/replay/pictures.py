@@ -70,14 +70,9 @@ def contact_sheet(
 
 def save_video(path: Path, frames: Sequence[Frames], dt_s: float) -> None:
     """Write an H.264 video that browsers play; it appears under its name when it is complete."""
-    from simulator.demo import write_video
+    from simulator.videos import write_video
 
-    part = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        write_video(part, list(frames), round(1.0 / dt_s))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_video(path, frames, round(1.0 / dt_s))
 
 
 def save_picture(path: Path, picture: Frames) -> None:

@@ -94,7 +94,8 @@ def show(
         NoDisplayError: no screen; says what to do.
         ValueError: a scale or pace that the window doesn't take.
     """
-    from simulator.viewer.app import PlaySettings, Viewer
+    from simulator.viewer.app import Viewer
+    from simulator.viewer.settings import PlaySettings
 
     if ENV_ID not in gymnasium.registry:
         gymnasium.register(ENV_ID, entry_point=f"{__name__}:Playback", disable_env_checker=True)

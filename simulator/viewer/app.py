@@ -6,15 +6,14 @@ The window reads keys and draws in the main thread; the world ticks in `session.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pygame
 
 from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
 from simulator.viewer.display import open_display
+from simulator.viewer.film import FILMING
 from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
 from simulator.viewer.inputs import (
@@ -33,39 +32,12 @@ from simulator.viewer.inputs import (
 from simulator.viewer.painting import Brush
 from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
+from simulator.viewer.settings import LARGEST, SMALLEST, PlaySettings
 from simulator.viewer.snapshot import Totals
 from simulator.viewer.wheel import TAKES_OVER, Wheel
 
-POLICIES = ("human", "lane_keeper")
 FRAME_SHAPE = (128, 256)  # for the window before the first frame tells
 POLL_MS = 16
-LARGEST, SMALLEST = 10, 1
-
-
-@dataclass(frozen=True, slots=True)
-class PlaySettings:
-    """What is driven, by whom, and how it is shown."""
-
-    env_id: str
-    env_arguments: dict[str, Any]
-    policy: str = "human"
-    scale: int = 4
-    ticks_per_s: float = 10.0  # 0 for as fast as it goes
-    frames: int | None = None  # stop after as many steps
-    seed: int = 0
-    screenshots: Path = Path("outputs/screenshots")
-    record: Path | None = None  # folder for recordings of what is driven
-
-    def __post_init__(self) -> None:
-        """Check the numbers and names. Raises ValueError naming field, value and what is accepted."""
-        if self.policy not in POLICIES:
-            raise ValueError(f"policy={self.policy!r}; accepted: {', '.join(POLICIES)}")
-        if not SMALLEST <= self.scale <= LARGEST:
-            raise ValueError(f"scale={self.scale}; accepted: {SMALLEST} to {LARGEST}")
-        if not self.ticks_per_s >= 0.0:
-            raise ValueError(f"fps-limit={self.ticks_per_s}; accepted: 0 (no limit) or more")
-        if self.frames is not None and self.frames < 1:
-            raise ValueError(f"frames={self.frames}; accepted: at least 1")
 
 
 class Viewer:
@@ -92,6 +64,7 @@ class Viewer:
             # A person needs a moment to find the keys; a counted drive must not hang without one.
             wait_for_driver=policy is self.wheel and self.wheel.manual and settings.frames is None,
             record=settings.record,
+            videos=settings.videos,
         )
         self.screenshots: list[Path] = []
         self._fullscreen = False
@@ -152,16 +125,16 @@ class Viewer:
         pygame.quit()
 
     def _obey(self, meaning: Meaning | Axes | Unplugged | None) -> None:
-        travel = self.session.travel
+        session, travel = self.session, self.session.travel
         match meaning:
             case Key(control, down):
                 (self.wheel.press if down else self.wheel.person.release)(control)
                 if down:
-                    self.session.go()
+                    session.go()
             case Axes(steer, pedal):
                 self.wheel.hold(steer, pedal)
                 if abs(pedal) > TAKES_OVER:
-                    self.session.go()
+                    session.go()
             case Unplugged(name):
                 self.wheel.let_go()
                 travel.rewind(False)
@@ -172,7 +145,7 @@ class Viewer:
                 self._paint(place, what)
             case Put(place):
                 if not self._cannot_paint():
-                    self.session.painting.put(self._brush.chosen, self._pixel(place))
+                    session.painting.put(self._brush.chosen, self._pixel(place))
             case Choose(steps):
                 travel.say(f"a right click puts: {self._brush.choose(steps)}")
             case FocusLost():
@@ -180,12 +153,12 @@ class Viewer:
                 self.wheel.let_go()
                 travel.rewind(False)
             case Command.STEP:
-                self.session.step_once()
+                session.step_once()
             case Command.SLOWER | Command.FASTER:
-                self.session.change_pace(0.5 if meaning is Command.SLOWER else 2.0)
+                session.change_pace(0.5 if meaning is Command.SLOWER else 2.0)
             case Command.SWITCH:
                 self.wheel.switch()
-                self.session.go()
+                session.go()
             case Command.BRANCH:
                 travel.next_branch()
             case Command.MARK:
@@ -196,12 +169,14 @@ class Viewer:
                 self._help = not self._help
             case Command.PANELS:
                 self._panels = not self._panels
+            case Command.FILM:
+                session.film.toggle()
             case Command.RESET:
-                self.session.ask_reset()
+                session.ask_reset()
             case Command.NEXT:
-                self.session.ask_reset(elsewhere=True)
+                session.ask_reset(elsewhere=True)
             case Command.PAUSE:
-                self.session.toggle_pause()
+                session.toggle_pause()
             case Command.LARGER | Command.SMALLER:
                 step = 1 if meaning is Command.LARGER else -1
                 self._scale = max(SMALLEST, min(LARGEST, self._scale + step))
@@ -214,7 +189,7 @@ class Viewer:
                 self._save_picture()
             case _:
                 return
-        self.session.wake()
+        session.wake()
 
     def _cannot_paint(self) -> str:
         """Why not, which is said to the driver; empty where one can."""
@@ -264,7 +239,8 @@ class Viewer:
             seen: object = round(waited_s * 20)
         else:
             at_wheel = "you" if self.wheel.manual else "autopilot"
-            shown = (still, at_wheel, session.clock.share, session.travel.notice)
+            notice = session.travel.notice or (FILMING if session.film.running else "")
+            shown = (still, at_wheel, session.clock.share, notice)
             seen = (
                 id(latest),
                 shown,

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from simulator.viewer.app import PlaySettings, Viewer
+from simulator.viewer.app import Viewer
 from simulator.viewer.inputs import HELP
+from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Totals
 
 ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}

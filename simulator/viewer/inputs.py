@@ -30,6 +30,7 @@ class Command(enum.Enum):
     RETURN = "return"
     HELP = "help"
     PANELS = "panels"
+    FILM = "film"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ COMMANDS = {
     pygame.K_F9: Command.RETURN,
     pygame.K_F1: Command.HELP,
     pygame.K_g: Command.PANELS,
+    pygame.K_v: Command.FILM,
 }
 
 REWIND = pygame.K_BACKSPACE
@@ -146,6 +148,7 @@ ALL_KEYS = (
     ("R, T", "the same start again, the next one"),
     ("+ -, F", "size of the window, full screen"),
     ("C, F12", "save a picture"),
+    ("V", "begin or end a video"),
     ("Q, Esc", "quit"),
 )
 """Keys and what they do, for the help screen."""

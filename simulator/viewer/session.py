@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from agents.policy import Policy
 from simulator.viewer.clock import Clock
+from simulator.viewer.film import Film
 from simulator.viewer.painting import Painting
 from simulator.viewer.snapshot import Snapshot, Totals
 from simulator.viewer.timeline import Moment
@@ -43,6 +44,7 @@ class Session(threading.Thread):
         max_steps: stop after as many steps, None never.
         wait_for_driver: hold every episode at its first frame until `go` is called.
         record: folder for recordings of every episode, None for none.
+        videos: folder for videos.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Session(threading.Thread):
         max_steps: int | None = None,
         wait_for_driver: bool = False,
         record: Path | None = None,
+        videos: Path = Path("outputs/videos"),
     ) -> None:
         super().__init__(name="world", daemon=True)
         self.latest: Snapshot | None = None
@@ -70,6 +73,7 @@ class Session(threading.Thread):
         self.clock = Clock(ticks_per_s)
         self.travel = Travel()
         self.painting = Painting()
+        self.film = Film(videos, self.travel.say)
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
@@ -133,6 +137,7 @@ class Session(threading.Thread):
                 self.description = dict(describe())
                 self._drive(environment)
             finally:
+                self.film.close()
                 environment.close()
         except BaseException as error:
             self.error = error
@@ -271,6 +276,8 @@ class Session(threading.Thread):
             self._policy.save_state() if save and hasattr(self._policy, "save_state") else None,
         )
         (self.travel.begin if first else self.travel.timeline.add)(moment)
+        rate_hz = round(1 / (self.clock.full_period_s or 0.1))
+        self.film.add(moment, rate_hz, self.description, self._seed + self._start)
         self._show(moment)
 
     def _show(self, moment: Moment) -> None:

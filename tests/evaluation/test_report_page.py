@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simulator.demo import write_video
 from simulator.evaluation.report import (
     Chart,
     Report,
@@ -22,6 +21,7 @@ from simulator.evaluation.report import (
 )
 from simulator.evaluation.report_page import media, report_page
 from simulator.evaluation.report_page.charts import chart_svg
+from simulator.videos import write_video
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

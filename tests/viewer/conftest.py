@@ -11,7 +11,8 @@ import numpy as np
 import pygame
 import pytest
 
-from simulator.viewer.app import PlaySettings, Viewer
+from simulator.viewer.app import Viewer
+from simulator.viewer.settings import PlaySettings
 
 ENDING_STEP = 12
 
@@ -129,7 +130,8 @@ def drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[.
     def start(
         env_id: str = "toy/Paced-v0", env_arguments: dict[str, Any] | None = None, **settings: Any
     ) -> Driven:
-        settings = {"ticks_per_s": 50.0, "scale": 2, "screenshots": tmp_path, **settings}
+        folders = {"screenshots": tmp_path, "videos": tmp_path}
+        settings = {"ticks_per_s": 50.0, "scale": 2, **folders, **settings}
         opened.append(Driven(Viewer(PlaySettings(env_id, env_arguments or {}, **settings))))
         return opened[-1]
 

@@ -10,7 +10,7 @@ import pygame
 import pytest
 
 import simulator  # noqa: F401  (registers the environments)
-from simulator.viewer.app import PlaySettings
+from simulator.viewer.settings import PlaySettings
 
 
 def test_the_world_waits_for_the_driver_s_first_key(drive):

@@ -1,0 +1,37 @@
+"""What `dreamlane play` is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+POLICIES = ("human", "lane_keeper")
+LARGEST, SMALLEST = 10, 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySettings:
+    """What is driven, by whom, and how it is shown."""
+
+    env_id: str
+    env_arguments: dict[str, Any]
+    policy: str = "human"
+    scale: int = 4
+    ticks_per_s: float = 10.0  # 0 for as fast as it goes
+    frames: int | None = None  # stop after as many steps
+    seed: int = 0
+    screenshots: Path = Path("outputs/screenshots")
+    videos: Path = Path("outputs/videos")
+    record: Path | None = None  # folder for recordings of what is driven
+
+    def __post_init__(self) -> None:
+        """Check the numbers and names. Raises ValueError naming field, value and what is accepted."""
+        if self.policy not in POLICIES:
+            raise ValueError(f"policy={self.policy!r}; accepted: {', '.join(POLICIES)}")
+        if not SMALLEST <= self.scale <= LARGEST:
+            raise ValueError(f"scale={self.scale}; accepted: {SMALLEST} to {LARGEST}")
+        if not self.ticks_per_s >= 0.0:
+            raise ValueError(f"fps-limit={self.ticks_per_s}; accepted: 0 (no limit) or more")
+        if self.frames is not None and self.frames < 1:
+            raise ValueError(f"frames={self.frames}; accepted: at least 1")

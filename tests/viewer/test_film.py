@@ -1,0 +1,56 @@
+"""V makes a video of the drive: what was shown, and what was done for it."""
+
+from __future__ import annotations
+
+import json
+
+import av
+import pygame
+
+from simulator.viewer import film
+
+
+def comment(path) -> dict:
+    with av.open(str(path)) as container:
+        assert len(list(container.decode(video=0))) > 0
+    with av.open(str(path)) as container:
+        return json.loads(container.metadata["comment"])
+
+
+def test_v_begins_a_video_and_ends_it(drive, tmp_path):
+    driven = drive(frames=10_000, seed=4)
+    driven.until_steps(2)
+    driven.key(pygame.K_v)
+    driven.until(lambda: driven.session.film.running)
+    assert driven.session.travel.notice == film.FILMING
+    driven.until_steps(5)
+    driven.key(pygame.K_v)
+    driven.until(lambda: driven.session.travel.notice.startswith("saved"))
+    (path,) = tmp_path.glob("*.mp4")
+    told = comment(path)
+    assert told["seed"] == 4
+    assert told["world"]["world"] == "paced"
+    assert not told["generated"]  # no dream
+    assert len(told["actions"]) >= 5
+
+
+def test_a_video_ends_with_the_drive(drive, tmp_path):
+    driven = drive(frames=20)
+    driven.key(pygame.K_v)
+    while driven.running:
+        driven.running = driven.viewer.pump()
+    driven.viewer.close()
+    (path,) = tmp_path.glob("*.mp4")
+    assert len(comment(path)["actions"]) >= 15
+
+
+def test_a_video_that_cannot_be_written_is_given_up_and_the_drive_goes_on(
+    drive, tmp_path, monkeypatch
+):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    driven = drive(frames=10_000, videos=tmp_path / "taken")
+    driven.until_steps(1)
+    driven.key(pygame.K_v)
+    driven.until(lambda: driven.session.travel.notice.startswith("no video"))
+    assert not driven.session.film.running
+    driven.until_steps(2)
