@@ -264,12 +264,14 @@ class DreamBatch:
         self, scenario: object, context: object, generator: np.random.Generator
     ) -> tuple[Context, float]:
         """A start and how long the scenario lasts."""
+        if isinstance(context, Context):
+            return context, _duration_s(context.scenario)
         if isinstance(context, (str, Path)):
             chosen = read_context(Path(context))
             return chosen, _duration_s(chosen.scenario)
         if context is not None and not isinstance(context, (int, np.integer)):
             raise ValueError(
-                f"context={context!r}; accepted: a number, the path of a recording, or None"
+                f"context={context!r}; accepted: a number, the path of a recording, a Context, or None"
             )
         if isinstance(scenario, scenarios.Scenario):
             name, duration_s = scenario.name, scenario.duration_s

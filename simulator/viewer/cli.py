@@ -13,6 +13,7 @@ from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Totals
 
 ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
+PAIR = "dreamlane/Pair-v0"
 
 
 def farewell(totals: Totals, world: str) -> str:
@@ -40,6 +41,11 @@ def play(
         float | None,
         typer.Option(help="milliseconds for a dreamed frame: softer where all of it takes longer"),
     ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(help="truth or a model: another world beside it, under the same keys"),
+    ] = None,
+    difference: Annotated[bool, typer.Option(help="and by how much the two differ")] = False,
     record: Annotated[
         Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")
     ] = None,
@@ -48,12 +54,15 @@ def play(
     if env not in ENVIRONMENTS:
         raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
-    if env == "dream":
+    world = ENVIRONMENTS[env]
+    if beside is not None:
+        worlds = (model if env == "dream" else env, beside)
+        world, scale = PAIR, max(1, scale // len(worlds))
+        arguments |= {"worlds": worlds, "difference": difference}
+    elif env == "dream":
         arguments["world_model"] = model
         arguments["deadline_s"] = None if deadline is None else deadline / 1000
-    settings = PlaySettings(
-        ENVIRONMENTS[env], arguments, policy, scale, fps_limit, frames, seed, record=record
-    )
+    settings = PlaySettings(world, arguments, policy, scale, fps_limit, frames, seed, record=record)
     viewer = Viewer(settings)
     viewer.open()
     print(f"Loading. {HELP}", flush=True)

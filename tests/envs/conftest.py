@@ -62,3 +62,31 @@ def make_dreams(contexts: Path) -> Callable[..., Any]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `make` needs to dream with a small untrained model. Events are improbable at 0.999."""
+    import torch
+
+    from simulator.recording.contexts import record_contexts
+    from world_model import checkpoint
+    from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+    from world_model.families.var import Var
+    from world_model.families.world import WorldConfig
+    from world_model.tokenizer.model import Tokenizer
+
+    folder = tmp_path_factory.mktemp("dream")
+    torch.manual_seed(0)
+    config = checkpoint.ModelConfig(
+        name="untrained", world=WorldConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS)
+    )
+    world = Var(config.world, config.tokenizer.quantizer)
+    checkpoint.save(folder / "untrained", config, Tokenizer(config.tokenizer), world)
+    for _ in record_contexts(folder / "contexts", names=["calm_cruise"], count=2):
+        pass
+    return {
+        "world_model": folder / "untrained",
+        "contexts": folder / "contexts",
+        "event_threshold": 0.999,
+    }

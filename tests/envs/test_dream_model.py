@@ -14,12 +14,6 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import simulator  # noqa: F401  (registers the environments)
-from simulator.recording.contexts import record_contexts
-from world_model import checkpoint
-from world_model.engine.base import EVENT_HEADS, STATE_HEADS
-from world_model.families.var import Var
-from world_model.families.world import WorldConfig
-from world_model.tokenizer.model import Tokenizer
 
 STRAIGHT = np.zeros(2, np.float32)
 LEFT = np.array([0.7, 0.2], np.float32)
@@ -34,23 +28,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def arguments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `make` needs to dream with a small untrained model. Events are improbable at 0.999."""
-    folder = tmp_path_factory.mktemp("dream")
-    torch.manual_seed(0)
-    config = checkpoint.ModelConfig(
-        name="untrained", world=WorldConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS)
-    )
-    world = Var(config.world, config.tokenizer.quantizer)
-    checkpoint.save(folder / "untrained", config, Tokenizer(config.tokenizer), world)
-    for _ in record_contexts(folder / "contexts", names=["calm_cruise"], count=2):
-        pass
-    return {
-        "world_model": folder / "untrained",
-        "contexts": folder / "contexts",
-        "event_threshold": 0.999,
-    }
+@pytest.fixture
+def arguments(untrained: dict[str, Any]) -> dict[str, Any]:
+    """See `untrained`; a test may change them."""
+    return dict(untrained)
 
 
 def drive(env, seed: int, steps: int = 4) -> list[str]:

@@ -1,0 +1,187 @@
+"""`dreamlane/Pair-v0`: worlds beside each other under the same actions and from the same start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.lane_keeper import LaneKeeper
+from simulator.ego import EgoState
+from simulator.envs import spaces
+from simulator.envs.contexts import Context
+from simulator.envs.dream import DreamEnv
+from simulator.envs.truth import TruthEnv
+from world_model.engine.base import STATE_HEADS
+
+TRUTH = "truth"
+LEAD_IN_STEPS = 7
+"""Driven by the lane keeper in the reference world; dreams start from the frames of it."""
+
+NEVER = 0.999
+"""A probability that no dream's own end is believed at: the pair ends when its first world does."""
+
+
+class PairEnv(gymnasium.Env[Any, Any]):
+    """Drive several worlds at once; the first one leads: reward, info and the end are its own.
+
+    The picture shows all of them from left to right. Where one is the reference world, all begin with what it
+    showed in its first moments; else with the recorded start that the seed picks. `info["beside"]` has the
+    info of the others, by their names in the order given.
+
+    Args:
+        worlds: "truth" for the reference world, else a shipped model's name or a checkpoint folder.
+        scenario: as for the environments themselves.
+        difference: another picture at the right: by how much the first two differ, three times as strong.
+        endless: no time limit.
+        contexts: folder with recorded starts; None takes each model's own.
+        backend: of the dreams.
+        render_mode: "rgb_array" or None.
+
+    Raises:
+        ValueError: fewer than two worlds, the reference world twice, pictures of different sizes.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self,
+        worlds: Sequence[str] = (TRUTH, "town"),
+        scenario: str | None = None,
+        difference: bool = False,
+        endless: bool = False,
+        contexts: Path | str | None = None,
+        backend: str = "auto",
+        render_mode: str | None = None,
+    ) -> None:
+        if len(worlds) < 2 or list(worlds).count(TRUTH) > 1:
+            raise ValueError(
+                f"worlds={list(worlds)}; accepted: two or more, {TRUTH!r} at most once among them"
+            )
+        if render_mode is not None:
+            spaces.checked_choice("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode, self.difference = render_mode, difference
+        self.names = tuple(worlds)
+        self._envs: list[TruthEnv | DreamEnv] = []
+        for i, name in enumerate(worlds):
+            leads = i == 0
+            if name == TRUTH:
+                endings = ("collision", "offroad", "route_completed") if leads else ()
+                self._envs.append(
+                    TruthEnv(scenario, endless=endless or not leads, terminate_on=endings)
+                )
+                continue
+            self._envs.append(
+                DreamEnv(
+                    name,
+                    scenario if TRUTH not in worlds else None,
+                    endless=endless or not leads,
+                    event_threshold=0.5 if leads else NEVER,
+                    contexts=contexts,
+                    backend=backend,
+                )
+            )
+        shapes = {env.observation_space.shape for env in self._envs}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"pictures of {list(worlds)} have sizes {shapes}; accepted: equal ones"
+            )
+        height, width, _ = shapes.pop() or (0, 0, 0)
+        shown = len(worlds) + difference
+        self.observation_space = spaces.camera_space((height, shown * width, 3))
+        self.action_space = spaces.action_space()
+        self._frames: list[NDArray[np.uint8]] = []
+        self._infos: list[dict[str, Any]] = []
+
+    def describe(self) -> dict[str, str]:
+        """What stands behind the pictures, in words, for people."""
+        said = [env.describe() for env in self._envs]
+        return {
+            "world": " beside ".join(s["world"] for s in said),
+            "backend": ", ".join(s["backend"] for s in said),
+            "device": said[-1]["device"],
+        }
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Begin all of them at the same place. Option: "scenario"."""
+        chosen = dict(spaces.checked_options(options, ("scenario",)))
+        super().reset(seed=seed)
+        start: dict[int, tuple[Any, dict[str, Any]]] = {}
+        common = int(self.np_random.integers(2**31)) if seed is None else seed
+        if TRUTH in self.names:
+            truth = self.names.index(TRUTH)
+            start[truth], context = self._lead_in(self._envs[truth], common, chosen)
+            chosen = {"context": context}
+        for i, env in enumerate(self._envs):
+            if i not in start:
+                start[i] = env.reset(seed=common, options=chosen)
+        return self._shown([start[i] for i in range(len(self._envs))])
+
+    def step(self, action: object) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """One step of each."""
+        results = [env.step(action) for env in self._envs]
+        frame, info = self._shown([(result[0], result[-1]) for result in results])
+        _, reward, terminated, truncated, _ = results[0]
+        return frame, float(reward), terminated, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """The pictures when `render_mode` is "rgb_array"."""
+        return self._joined() if self.render_mode == "rgb_array" else None
+
+    def save_state(self) -> list[Any]:
+        """The current instant of each."""
+        return [env.save_state() for env in self._envs]
+
+    def restore_state(self, states: list[Any]) -> None:
+        """Go back to a saved instant."""
+        for env, state in zip(self._envs, states, strict=True):
+            env.restore_state(state)
+
+    def close(self) -> None:
+        """Release what the worlds hold."""
+        for env in self._envs:
+            env.close()
+
+    def _shown(
+        self, seen: list[tuple[Any, dict[str, Any]]]
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        self._frames, self._infos = [frame for frame, _ in seen], [info for _, info in seen]
+        others = zip(self.names[1:], self._infos[1:], strict=True)
+        return self._joined(), {**self._infos[0], "beside": [{"world": n, **i} for n, i in others]}
+
+    def _joined(self) -> NDArray[np.uint8]:
+        frames = list(self._frames)
+        if self.difference:
+            apart = np.abs(frames[0].astype(np.int16) - frames[1])
+            frames.append(np.minimum(3 * apart, 255).astype(np.uint8))
+        return np.concatenate(frames, 1)
+
+    def _lead_in(
+        self, truth: TruthEnv | DreamEnv, seed: int, options: dict[str, Any]
+    ) -> tuple[tuple[Any, dict[str, Any]], Context]:
+        """The reference world's first moments, as a start for dreams."""
+        driver = LaneKeeper()
+        driver.reset(seed)
+        frame, info = truth.reset(seed=seed, options=options)
+        frames, actions, ego = [frame], [], [(info["speed_mps"], info["yaw_rate_radps"])]
+        for _ in range(LEAD_IN_STEPS):
+            actions.append(driver.act(frame, info))
+            frame, _, _, _, info = truth.step(actions[-1])
+            frames.append(frame)
+            ego.append((info["speed_mps"], info["yaw_rate_radps"]))
+        told = {name: float(info[name]) for name in STATE_HEADS}
+        context = Context(
+            info["scenario"],
+            np.stack(frames),
+            np.stack([*actions, np.zeros(2, np.float32)]),
+            np.array(ego, np.float32),
+            EgoState(**told, progress_m=0.0, collision=False, offroad=False),
+            info["speed_limit_mps"],
+        )
+        return (frame, info), context

@@ -1,0 +1,80 @@
+"""Worlds beside each other: the same start, the same actions, and the first one leads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import simulator  # noqa: F401  (registers the environments)
+
+LEFT = np.array([0.4, 0.3], np.float32)
+
+
+@pytest.fixture
+def make(untrained: dict[str, Any]):
+    """`make(*worlds)`; "model" stands for an untrained one."""
+    made = []
+
+    def pair(*worlds: str, **arguments: Any) -> gymnasium.Env[Any, Any]:
+        names = [str(untrained["world_model"]) if w == "model" else w for w in worlds]
+        given = {"worlds": names, "contexts": untrained["contexts"], "backend": "eager"}
+        made.append(gymnasium.make("dreamlane/Pair-v0", **given, **arguments))
+        return made[-1]
+
+    yield pair
+    for env in made:
+        env.close()
+
+
+def halves(frame: np.ndarray) -> list[np.ndarray]:
+    return np.split(frame, frame.shape[1] // 256, 1)
+
+
+def test_a_dream_begins_with_what_the_reference_world_showed(make):
+    env = make("truth", "model", scenario="tight_bends")
+    frame, info = env.reset(seed=3)
+    camera, dream = halves(frame)
+    np.testing.assert_array_equal(camera, dream)
+    (beside,) = info["beside"]
+    assert beside["speed_mps"] == pytest.approx(info["speed_mps"], abs=1e-4)
+    assert beside["world"].endswith("untrained")
+    assert info["scenario"] == beside["scenario"] == "tight_bends"
+    frame, reward, _, _, info = env.step(LEFT)
+    camera, dream = halves(frame)
+    assert not np.array_equal(camera, dream)
+    assert reward == pytest.approx(sum(info["reward_terms"].values()))
+
+
+def test_equal_models_dream_alike_and_differ_by_nothing(make):
+    env = make("model", "model", difference=True)
+    env.reset(seed=2)
+    for _ in range(3):
+        frame, *_ = env.step(LEFT)
+    one, other, apart = halves(frame)
+    np.testing.assert_array_equal(one, other)
+    assert not apart.any()
+
+
+def test_a_pair_keeps_the_manners_of_an_environment(make):
+    check_env(make("model", "truth").unwrapped, skip_render_check=True)
+
+
+def test_all_worlds_go_back_together(make):
+    env = make("truth", "model").unwrapped
+    env.reset(seed=1)
+    env.step(LEFT)
+    saved = env.save_state()
+    after = env.step(LEFT)[0]
+    env.step(-LEFT)
+    env.restore_state(saved)
+    np.testing.assert_array_equal(env.step(LEFT)[0], after)
+
+
+@pytest.mark.parametrize("worlds", [("truth",), ("truth", "model", "truth")])
+def test_pairs_that_are_none_are_refused(make, worlds):
+    with pytest.raises(ValueError, match="accepted: two or more"):
+        make(*worlds)
