@@ -28,7 +28,8 @@ class VideoWriter:
         rate_hz: frames a second.
         scale: times as large as the frames.
         about: what stands in the file's metadata, as JSON. May be added to until `close`.
-        dreamed: the frames are generated: they are marked, and the metadata says so.
+        dreamed: the frames, or some of what they show, are generated: they are marked, and the metadata
+            says so.
     """
 
     def __init__(
@@ -37,14 +38,15 @@ class VideoWriter:
         rate_hz: int = 10,
         scale: int = SCALE,
         about: Mapping[str, Any] | None = None,
-        dreamed: bool = False,
+        *,
+        dreamed: bool,
     ) -> None:
         self.path, self._scale, self._dreamed = path, scale, dreamed
-        self.about: dict[str, Any] = {"generated": dreamed, **(about or {})}
+        self.about = about if about is not None else {}
         self.frames = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = path.with_suffix(".part.mp4")
-        self._container = av.open(str(self._part), "w")
+        self._part, self._whole = path.with_suffix(".part"), path.with_suffix(".whole")
+        self._container = av.open(str(self._part), "w", format="mp4")
         stream = self._container.add_stream("libx264", rate=rate_hz, options={"crf": CRF})
         assert isinstance(stream, VideoStream)
         self._stream, self._reformat = stream, VideoReformatter()
@@ -70,20 +72,27 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finish the file. Its metadata can only be known now, so its packets are copied once more."""
-        if self.frames:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
         try:
             if self.frames:
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
                 self._finish()
         finally:
-            self._part.unlink(missing_ok=True)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give up what isn't finished: no half of it is left."""
+        self._container.close()
+        for path in (self._part, self._whole):
+            path.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        whole = self.path.with_suffix(".whole.mp4")
-        options = {"movflags": "+faststart"}
-        with av.open(str(self._part), "r") as old, av.open(str(whole), "w", options=options) as new:
-            new.metadata["comment"] = json.dumps(self.about)
+        whole, options = self._whole, {"movflags": "+faststart"}
+        with (
+            av.open(str(self._part), "r") as old,
+            av.open(str(whole), "w", format="mp4", options=options) as new,
+        ):
+            new.metadata["comment"] = json.dumps({"generated": self._dreamed, **self.about})
             stream = new.add_stream_from_template(old.streams.video[0])
             for packet in old.demux(video=0):
                 if packet.dts is not None:
@@ -103,8 +112,7 @@ class VideoWriter:
         if kind is None:
             self.close()
         else:
-            self._container.close()
-            self._part.unlink(missing_ok=True)
+            self.abandon()
 
 
 def write_video(
@@ -113,9 +121,10 @@ def write_video(
     rate_hz: int = 10,
     scale: int = SCALE,
     about: Mapping[str, Any] | None = None,
-    dreamed: bool = False,
+    *,
+    dreamed: bool,
 ) -> None:
     """Write all frames: see `VideoWriter`."""
-    with VideoWriter(path, rate_hz, scale, about, dreamed) as writer:
+    with VideoWriter(path, rate_hz, scale, about, dreamed=dreamed) as writer:
         for frame in frames:
             writer.add(frame)

@@ -93,7 +93,8 @@ def look(frames: Iterable[NDArray[np.uint8]]) -> Found:
     # the few strong frequencies of a picture would drown the many weak ones
     usual = np.median(np.abs(total)) + 1e-9
     evened = total / np.maximum(np.abs(total), usual)
-    return Found(float((sign * evened).sum() / np.sqrt(np.square(evened).sum())), count)
+    # with nothing at all to see there is nothing to find
+    return Found(float((sign * evened).sum() / max(np.sqrt(np.square(evened).sum()), 1e-9)), count)
 
 
 def look_at_file(path: Path, most_frames: int = 300) -> tuple[Found, str]:

@@ -66,7 +66,7 @@ def test_the_mark_survives_compression_and_scaling(dreamed, tmp_path, crf, share
 
 def test_what_a_camera_saw_is_not_suspected(tmp_path):
     path = tmp_path / "camera.mp4"
-    write_video(path, landscape())
+    write_video(path, landscape(), dreamed=False)
     found, said = watermark.look_at_file(path)
     assert abs(found.deviations) < 4
     assert json.loads(said) == {"generated": False}
@@ -85,15 +85,15 @@ def test_a_video_that_breaks_off_leaves_nothing(tmp_path):
         raise RuntimeError("the world fell apart")
 
     with pytest.raises(RuntimeError, match="fell apart"):
-        write_video(tmp_path / "half.mp4", broken())
+        write_video(tmp_path / "half.mp4", broken(), dreamed=True)
     assert not list(tmp_path.iterdir())
-    VideoWriter(tmp_path / "none.mp4").close()
+    VideoWriter(tmp_path / "none.mp4", dreamed=True).close()
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_tells_and_its_exit_code_says_it(dreamed, tmp_path, capsys):
     camera = tmp_path / "camera.mp4"
-    write_video(camera, landscape(5))
+    write_video(camera, landscape(5), dreamed=False)
     (tmp_path / "notes.txt").write_text("no picture")
     for file, code, said in (
         (dreamed, 0, "generated"),

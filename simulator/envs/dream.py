@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import scenarios
 from simulator.envs import spaces
+from simulator.envs.contexts import Context
 from simulator.envs.dream_batch import OPTIONS, DreamBatch
 from simulator.envs.dream_episode import DreamRules
 from simulator.envs.info import TRUNCATIONS
@@ -102,6 +103,11 @@ class DreamEnv(gymnasium.Env[Any, Any]):
     def deadline_s(self, seconds: float | None) -> None:
         self._batch.deadline_s = seconds
 
+    def pick_start(self, scenario: object, generator: np.random.Generator) -> Context:
+        """The recorded start that a reset with this scenario (None: the default) and generator takes."""
+        chosen = self._default_scenario if scenario is None else scenario
+        return self._batch.choose(chosen, None, generator)[0]
+
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""
         return self._batch.describe()
@@ -125,7 +131,8 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         """Begin a dream.
 
         Options: "scenario" (see the class), "context" (which of its recorded starts, or the path
-        of any recording; drawn by the seed if absent), "state" (a `DreamState` to go on from).
+        of any recording, or a `Context`; drawn by the seed if absent), "state" (a `DreamState` to go
+        on from).
         """
         chosen = dict(spaces.checked_options(options, OPTIONS))
         super().reset(seed=seed)
@@ -157,8 +164,13 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         self._batch.episode(0)
         engine = self._batch.engine
         pasted_BHWC = None if pasted_HWC is None else pasted_HWC[None]
-        noise_BL = engine.draw_noise([self.np_random])
-        self._batch.show(0, engine.repaint(mask_HW[None], noise_BL, pasted_BHWC)[0])
+        before = self.np_random.bit_generator.state
+        try:
+            noise_BL = engine.draw_noise([self.np_random])
+            self._batch.show(0, engine.repaint(mask_HW[None], noise_BL, pasted_BHWC)[0])
+        except ValueError:
+            self.np_random.bit_generator.state = before  # what is refused changes nothing
+            raise
         return self._batch.observation(0), self._batch.info(0)
 
     def save_state(self) -> DreamState:

@@ -87,6 +87,8 @@ class DreamBatch:
 
     @deadline_s.setter
     def deadline_s(self, seconds: float | None) -> None:
+        if self.deadline is not None:
+            self.engine.scales = max(self.engine.possible_scales)
         self.deadline = None if seconds is None else Deadline(self.engine, seconds)
 
     @property
@@ -104,6 +106,7 @@ class DreamBatch:
             "world": f"dream of {self.model}",
             "backend": self.engine.backend,
             "device": self.engine.device,
+            "generated": "yes",
         }
 
     def checked_scenario(self, scenario: object) -> object:
@@ -138,7 +141,7 @@ class DreamBatch:
             self.restore(slot, state)
             return
         chosen = options.get("scenario")
-        context, duration_s = self._choose(
+        context, duration_s = self.choose(
             default if chosen is None else chosen, options.get("context"), generator
         )
         self.engine.reset(
@@ -260,7 +263,7 @@ class DreamBatch:
         """Of the picture, or of its tokens where none was decoded."""
         return array_hash(out.tokens_BL[slot] if out.frame_BHWC is None else out.frame_BHWC[slot])
 
-    def _choose(
+    def choose(
         self, scenario: object, context: object, generator: np.random.Generator
     ) -> tuple[Context, float]:
         """A start and how long the scenario lasts."""
@@ -281,16 +284,14 @@ class DreamBatch:
             if name == "random" and known:
                 name = known[int(generator.integers(len(known)))]
             duration_s = _duration_s(name)
-        return self.library.choose(name, generator, None if context is None else int(context)), (
-            duration_s
-        )
+        start = self.library.choose(name, generator, None if context is None else int(context))
+        return start, duration_s
 
 
 def _duration_s(scenario: str) -> float:
     """From the catalogue; recorded real drives aren't in it."""
-    return (
-        scenarios.load(scenario).duration_s if scenario in scenarios.names() else DEFAULT_DURATION_S
-    )
+    known = scenario in scenarios.names()
+    return scenarios.load(scenario).duration_s if known else DEFAULT_DURATION_S
 
 
 def _unknown_fields(known: Collection[str]) -> tuple[str, ...]:

@@ -22,16 +22,14 @@ TRUTH = "truth"
 LEAD_IN_STEPS = 7
 """Driven by the lane keeper in the reference world; dreams start from the frames of it."""
 
-NEVER = 0.999
-"""A probability that no dream's own end is believed at: the pair ends when its first world does."""
-
 
 class PairEnv(gymnasium.Env[Any, Any]):
     """Drive several worlds at once; the first one leads: reward, info and the end are its own.
 
     The picture shows all of them from left to right. Where one is the reference world, all begin with what it
-    showed in its first moments; else with the recorded start that the seed picks. `info["beside"]` has the
-    info of the others, by their names in the order given.
+    showed in its first 0.7 s, which count as its own; else with a recorded start of the first model's that
+    the seed picks. `info["beside"]` has the info of the others, by their names in the order given. They go
+    on whatever happens to them.
 
     Args:
         worlds: "truth" for the reference world, else a shipped model's name or a checkpoint folder.
@@ -80,7 +78,6 @@ class PairEnv(gymnasium.Env[Any, Any]):
                     name,
                     scenario if TRUTH not in worlds else None,
                     endless=endless or not leads,
-                    event_threshold=0.5 if leads else NEVER,
                     contexts=contexts,
                     backend=backend,
                 )
@@ -95,7 +92,6 @@ class PairEnv(gymnasium.Env[Any, Any]):
         self.observation_space = spaces.camera_space((height, shown * width, 3))
         self.action_space = spaces.action_space()
         self._frames: list[NDArray[np.uint8]] = []
-        self._infos: list[dict[str, Any]] = []
 
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""
@@ -104,6 +100,7 @@ class PairEnv(gymnasium.Env[Any, Any]):
             "world": " beside ".join(s["world"] for s in said),
             "backend": ", ".join(s["backend"] for s in said),
             "device": said[-1]["device"],
+            "generated": "yes",  # two reference worlds can't be
         }
 
     def reset(
@@ -117,10 +114,14 @@ class PairEnv(gymnasium.Env[Any, Any]):
         if TRUTH in self.names:
             truth = self.names.index(TRUTH)
             start[truth], context = self._lead_in(self._envs[truth], common, chosen)
-            chosen = {"context": context}
+        else:
+            lead = self._envs[0]
+            assert isinstance(lead, DreamEnv)
+            picks = np.random.default_rng(common)
+            context = lead.pick_start(chosen.get("scenario"), picks)
         for i, env in enumerate(self._envs):
             if i not in start:
-                start[i] = env.reset(seed=common, options=chosen)
+                start[i] = env.reset(seed=common, options={"context": context})
         return self._shown([start[i] for i in range(len(self._envs))])
 
     def step(self, action: object) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
@@ -132,16 +133,20 @@ class PairEnv(gymnasium.Env[Any, Any]):
 
     def render(self) -> NDArray[np.uint8] | None:
         """The pictures when `render_mode` is "rgb_array"."""
+        if not self._frames:
+            raise gymnasium.error.ResetNeeded("no episode yet: call reset() first")
         return self._joined() if self.render_mode == "rgb_array" else None
 
     def save_state(self) -> list[Any]:
-        """The current instant of each."""
-        return [env.save_state() for env in self._envs]
+        """The current instant of each, and its picture."""
+        states = [env.save_state() for env in self._envs]
+        return list(zip(states, self._frames, strict=True))
 
     def restore_state(self, states: list[Any]) -> None:
         """Go back to a saved instant."""
-        for env, state in zip(self._envs, states, strict=True):
+        for env, (state, _) in zip(self._envs, states, strict=True):
             env.restore_state(state)
+        self._frames = [frame for _, frame in states]
 
     def close(self) -> None:
         """Release what the worlds hold."""
@@ -151,9 +156,10 @@ class PairEnv(gymnasium.Env[Any, Any]):
     def _shown(
         self, seen: list[tuple[Any, dict[str, Any]]]
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        self._frames, self._infos = [frame for frame, _ in seen], [info for _, info in seen]
-        others = zip(self.names[1:], self._infos[1:], strict=True)
-        return self._joined(), {**self._infos[0], "beside": [{"world": n, **i} for n, i in others]}
+        self._frames = [frame for frame, _ in seen]
+        others = zip(self.names[1:], seen[1:], strict=True)
+        beside = [{"world": name, **info} for name, (_, info) in others]
+        return self._joined(), {**seen[0][1], "beside": beside}
 
     def _joined(self) -> NDArray[np.uint8]:
         frames = list(self._frames)

@@ -67,9 +67,13 @@ def heads(subject: Subject, progress: Callable[[], None] = lambda: None) -> Sect
 def starts(subject: Subject) -> tuple[Rows, NDArray[np.float64]]:
     """Rows before frames with an event and before others, and how many each stands for."""
     drives, config = subject.drives, subject.config.heads
-    rows = drives.window_ends(max(subject.engine.context_frames - 1, 1), 1)
+    before = max(subject.engine.context_frames - 1, 1)
+    rows = drives.window_ends(before, 1)
     if not len(rows):
-        raise DataError(f"{subject.config.cache} has no held-out drive of two frames; record some")
+        raise DataError(
+            f"{subject.config.cache} has no held-out drive of {before + 2} frames; record longer ones"
+            " (`dreamlane collect`)"
+        )
     event = (drives.event_NE[rows + 1] == 1).any(1)
     parts = [evenly(rows[event], config.event_frames), evenly(rows[~event], config.frames)]
     weights = [
@@ -114,7 +118,7 @@ def place(answers: Answers, state: int) -> dict[str, Interval]:
     """Error of one state, and the spread of its labels: what knowing nothing but the median costs."""
     true = answers.true_state_NS[:, state]
     weights = answers.weight_N
-    away = np.abs(true - np.nanmedian(true)) if not np.isnan(true).all() else true
+    away = np.abs(true - metrics.weighted_median(true, weights))
     error = np.abs(answers.state_NS[:, state] - true)
     return {
         name: mean_interval(values, answers.drive_N, weights)
@@ -135,7 +139,7 @@ def event(answers: Answers, number: int) -> dict[str, Interval]:
         return statistic_interval(lambda i: statistic(kept[i]), answers.drive_N[kept])
 
     def area(i: Rows) -> float:
-        return metrics.area_under_roc(told[i], true[i] == 1)
+        return metrics.area_under_roc(told[i], true[i] == 1, answers.weight_N[i])
 
     def off(i: Rows) -> float:
         return metrics.calibration_error(told[i], true[i] == 1, answers.weight_N[i])

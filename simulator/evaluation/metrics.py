@@ -154,15 +154,30 @@ def spearman(a_N: Floats, b_N: Floats) -> float:
     return float(np.dot(a, b)) / size if size > 0.0 else float("nan")
 
 
-def area_under_roc(score_N: Floats, is_N: NDArray[np.bool_]) -> float:
+def area_under_roc(
+    score_N: Floats, is_N: NDArray[np.bool_], weight_N: Floats | None = None
+) -> float:
     """Share of pairs, one that is and one that isn't, in which the former scores higher (ties: half).
 
-    Scores may be anything that can be ordered. NaN where one of the two kinds is missing.
+    Scores may be anything that can be ordered; a pair weighs the product of its weights. NaN where one of the
+    two kinds is missing.
     """
-    yes, no = int(is_N.sum()), int((~is_N).sum())
-    if not yes or not no:
+    weight_N = np.ones(len(score_N)) if weight_N is None else weight_N
+    _, place = np.unique(score_N, return_inverse=True)
+    yes, no = (np.bincount(place, weight_N * kind) for kind in (is_N, ~is_N))
+    pairs = yes.sum() * no.sum()
+    below = np.cumsum(no) - no
+    return float((yes * (below + no / 2)).sum() / pairs) if pairs else float("nan")
+
+
+def weighted_median(values_N: Floats, weight_N: Floats) -> float:
+    """The value with half of the weight on either side; NaN are left out, NaN where nothing is left."""
+    known = ~np.isnan(values_N)
+    if not known.any():
         return float("nan")
-    return float((ranks(score_N)[is_N].sum() - yes * (yes - 1) / 2) / (yes * no))
+    order = np.argsort(values_N[known])
+    reached = np.cumsum(weight_N[known][order])
+    return float(values_N[known][order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def calibration_error(

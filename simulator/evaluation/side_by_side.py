@@ -44,7 +44,7 @@ def filmed(subject: Subject, section: Section, folder: Path) -> Section:
     videos = []
     for i, (case, frames) in enumerate(zip(chosen, clips, strict=True), 1):
         video = Video(f"videos/{section.name}_{i}.mp4", case.caption)
-        write_video(folder / video.file, list(frames), scale=SCALE)
+        write_video(folder / video.file, list(frames), scale=SCALE, dreamed=True)
         videos.append(video)
     return replace(section, videos=(*section.videos, *videos))
 

@@ -68,11 +68,11 @@ def contact_sheet(
     return np.vstack(rows)
 
 
-def save_video(path: Path, frames: Sequence[Frames], dt_s: float) -> None:
+def save_video(path: Path, frames: Sequence[Frames], dt_s: float, dreamed: bool) -> None:
     """Write an H.264 video that browsers play; it appears under its name when it is complete."""
     from simulator.videos import write_video
 
-    write_video(path, frames, round(1.0 / dt_s))
+    write_video(path, frames, round(1.0 / dt_s), dreamed=dreamed)
 
 
 def save_picture(path: Path, picture: Frames) -> None:

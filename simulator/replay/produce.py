@@ -33,14 +33,18 @@ def as_recorded(
         )
     pictures = list(islice(episode.iterate_frames(), first, end))
     if output is not None:
-        write_files(output, {"replay.mp4": _video(pictures, dt_s)})
+        write_files(output, {"replay.mp4": _video(pictures, dt_s, dreamed(episode))})
     rewards = episode.steps.get("reward")
     return Shown(
         pictures,
         [_info(episode, row) for row in range(first, end)],
         episode.actions[first:end],
         [0.0] * len(pictures) if rewards is None else rewards[first:end].tolist(),
-        {"world": f"recording {episode.path.name}", "backend": str(episode.meta["source"])},
+        {
+            "world": f"recording {episode.path.name}",
+            "backend": str(episode.meta["source"]),
+            "generated": "yes" if dreamed(episode) else "no",
+        },
     )
 
 
@@ -65,7 +69,7 @@ def counterfactual(episode: Episode, text: str, model: str | None, output: Path 
         write_files(
             output,
             {
-                "counterfactual.mp4": _video(pictures, both.dt_s),
+                "counterfactual.mp4": _video(pictures, both.dt_s, dreamed(episode)),
                 "counterfactual.png": lambda path: save_picture(path, sheet),
                 "counterfactual.json": json_file(told),
             },
@@ -77,7 +81,10 @@ def counterfactual(episode: Episode, text: str, model: str | None, output: Path 
         [{**info, "termination_reason": ""} for info in infos],
         apply(changes, episode.actions[:-1], both.dt_s)[0],
         [0.0] * len(pictures),
-        {"world": f"left: as recorded, right: {labels[1]}"},
+        {
+            "world": f"left: as recorded, right: {labels[1]}",
+            "generated": "yes" if dreamed(episode) else "no",
+        },
     )
 
 
@@ -120,7 +127,7 @@ def through(
         write_files(
             output,
             {
-                "through.mp4": _video(pictures, seen.dt_s),
+                "through.mp4": _video(pictures, seen.dt_s, True),
                 "through.png": lambda path: save_picture(path, sheet),
                 "through.json": json_file(told),
             },
@@ -140,7 +147,12 @@ def through(
         ],
         np.nan_to_num(seen.actions_TA),
         [0.0] * len(pictures),
-        {"world": " | ".join(labels), "backend": engine.backend, "device": engine.device},
+        {
+            "world": " | ".join(labels),
+            "backend": engine.backend,
+            "device": engine.device,
+            "generated": "yes",
+        },
     )
 
 
@@ -158,10 +170,15 @@ def _info(episode: Episode, row: int) -> dict[str, Any]:
 Writer = Any  # called with the path to write
 
 
-def _video(pictures: list[NDArray[np.uint8]], dt_s: float) -> Writer:
+def dreamed(episode: Episode) -> bool:
+    """Whether a world model drew the recorded frames."""
+    return str(episode.meta["source"]) == "dream"
+
+
+def _video(pictures: list[NDArray[np.uint8]], dt_s: float, generated: bool) -> Writer:
     from simulator.replay.pictures import save_video
 
-    return lambda path: save_video(path, pictures, dt_s)
+    return lambda path: save_video(path, pictures, dt_s, generated)
 
 
 def json_file(content: Mapping[str, Any]) -> Writer:

@@ -13,6 +13,7 @@ import pygame
 from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
 from simulator.viewer.display import open_display
+from simulator.viewer.files import next_free
 from simulator.viewer.film import FILMING
 from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
@@ -71,6 +72,7 @@ class Viewer:
         self._help = self._panels = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
+        self._drawn_of: object = None
         self._brush = Brush()
 
     def run(self) -> Totals:
@@ -144,10 +146,11 @@ class Viewer:
             case Stroke(place, what):
                 self._paint(place, what)
             case Put(place):
-                if not self._cannot_paint():
+                if self._hud.picture.collidepoint(place) and not self._cannot_paint():
                     session.painting.put(self._brush.chosen, self._pixel(place))
             case Choose(steps):
-                travel.say(f"a right click puts: {self._brush.choose(steps)}")
+                if not self._cannot_paint():
+                    travel.say(f"a right click puts: {self._brush.choose(steps)}")
             case FocusLost():
                 self._paint((0, 0), "up")
                 self.wheel.let_go()
@@ -247,7 +250,7 @@ class Viewer:
                 self._help,
                 self._panels,
                 surface.get_size(),
-                id(self._brush.mask),
+                self._brush.strokes,
             )
         if seen == self._drawn:
             return
@@ -264,12 +267,10 @@ class Viewer:
                 self._hud.draw_help(surface)
         pygame.display.flip()
         self._drawn = seen
+        self._drawn_of = latest  # kept, so that no later one gets its id
 
     def _save_picture(self) -> None:
-        folder = self._settings.screenshots
-        folder.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for _ in folder.glob("dreamlane-*.png"))
-        path = folder / f"dreamlane-{number:04d}.png"
+        path = next_free(self._settings.screenshots, ".png")
         pygame.image.save(self._surface, path)
         self.screenshots.append(path)
         print(f"saved {path}")

@@ -53,6 +53,10 @@ def play(
     """Drive in a window, with the keyboard or a gamepad."""
     if env not in ENVIRONMENTS:
         raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
+    if difference and beside is None:
+        raise ValueError("--difference is between two worlds: name the other one with --beside")
+    if deadline is not None and (env != "dream" or beside is not None):
+        raise ValueError("--deadline is for a dream alone: leave out --env truth and --beside")
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
     world = ENVIRONMENTS[env]
     if beside is not None:
@@ -70,7 +74,9 @@ def play(
     try:
         while viewer.pump():
             if not said and viewer.session.latest is not None:
-                print("RUNNING " + " | ".join(viewer.session.description.values()), flush=True)
+                told = viewer.session.description
+                runs = [told[name] for name in ("world", "backend", "device") if name in told]
+                print("RUNNING " + " | ".join(runs), flush=True)
                 said = True
     finally:
         viewer.close()

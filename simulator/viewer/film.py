@@ -1,12 +1,14 @@
-"""A video of the drive, from one press of a key to the next."""
+"""A video of the drive, from one press of a key to the next. A thread of its own compresses it."""
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from simulator.viewer.files import next_free
 from simulator.viewer.timeline import Moment
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ FILMING = "filming: V ends it"
 
 
 class Film:
-    """What is filmed. The window calls `toggle`; the world's thread adds its moments and closes the file.
+    """What is filmed. The window calls `toggle`; the world's thread adds its moments.
 
     Args:
         folder: for the videos.
@@ -26,50 +28,60 @@ class Film:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder, self._say = folder, say
         self._asked = threading.Event()
-        self._writer: VideoWriter | None = None
+        self._moments: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     @property
     def running(self) -> bool:
         """Whether a video is being made."""
-        return self._writer is not None
+        return self._thread is not None and self._thread.is_alive()
 
     def toggle(self) -> None:
         """Begin or end with the next moment."""
         self._asked.set()
 
     def add(self, moment: Moment, rate_hz: int, world: Mapping[str, str], seed: int) -> None:
-        """A new moment of the world. A video that can't be written is given up, and that is said."""
-        try:
-            if self._asked.is_set():
-                self._asked.clear()
-                if self._writer is not None:
-                    self.close()
-                    return
-                self._begin(rate_hz, world, seed)
-            if self._writer is not None:
-                self._writer.add(moment.frame)
-                self._writer.about["actions"].append([round(float(a), 4) for a in moment.action])
-        except OSError as error:
-            self._writer = None
-            self._say(f"no video: {error}")
+        """A new moment of the world."""
+        if self._asked.is_set():
+            self._asked.clear()
+            if self.running:
+                self._moments.put(None)
+                return
+            about = {"world": dict(world), "seed": seed, "actions": []}
+            self._moments = queue.SimpleQueue()
+            self._thread = threading.Thread(
+                target=self._write, args=(self._moments, rate_hz, about), name="film", daemon=True
+            )
+            self._say(FILMING)  # before the thread may have something else to say
+            self._thread.start()
+        if self.running:
+            self._moments.put(moment)
 
     def close(self) -> None:
-        """End the video, if one is being made."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            try:
-                writer.close()
-                self._say(f"saved {writer.path}")
-            except OSError as error:
-                self._say(f"no video: {error}")
+        """End the video, if one is being made, and wait until it is there."""
+        if self._thread is not None:
+            self._moments.put(None)
+            self._thread.join()
 
-    def _begin(self, rate_hz: int, world: Mapping[str, str], seed: int) -> None:
+    def _write(
+        self, moments: queue.SimpleQueue[Moment | None], rate_hz: int, about: dict[str, Any]
+    ) -> None:
+        """The thread's body. A video that can't be written is given up, and that is said."""
+        import av
+
         from simulator.videos import VideoWriter  # brings the encoder along
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for _ in self.folder.glob("dreamlane-*.mp4"))
-        path = self.folder / f"dreamlane-{number:04d}.mp4"
-        about = {"world": dict(world), "seed": seed, "actions": []}
-        dreamed = "dream" in world.get("world", "")
-        self._writer = VideoWriter(path, rate_hz, about=about, dreamed=dreamed)
-        self._say(FILMING)
+        writer: VideoWriter | None = None
+        dreamed = about["world"].get("generated") == "yes"
+        try:
+            path = next_free(self.folder, ".mp4")
+            writer = VideoWriter(path, rate_hz, about=about, dreamed=dreamed)
+            while (moment := moments.get()) is not None:
+                writer.add(moment.frame)
+                about["actions"].append([round(float(a), 4) for a in moment.action])
+            writer.close()
+            self._say(f"saved {path}")
+        except (OSError, av.FFmpegError) as error:
+            if writer is not None:
+                writer.abandon()
+            self._say(f"no video: {error}")

@@ -10,6 +10,18 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
+from simulator.viewer.colours import (
+    BACKWARDS,
+    BAD,
+    DIM,
+    DRAWN,
+    GOOD,
+    INK,
+    PANEL,
+    RECORDED,
+    WARN,
+    Colour,
+)
 from simulator.viewer.inputs import ALL_KEYS, HELP
 from simulator.viewer.panels import draw_panels
 from simulator.viewer.snapshot import Snapshot
@@ -17,14 +29,6 @@ from simulator.viewer.timeline import Moment
 
 PANEL_SHARE = 0.26
 """Height of the panel as a share of the picture's."""
-
-INK, DIM, PANEL = (235, 238, 240), (140, 148, 155), (22, 25, 28)
-GOOD, WARN, BAD = (96, 200, 120), (240, 190, 70), (235, 90, 80)
-
-# of the border round the picture: a recorded frame, a drawn one. Told apart by colour-blind eyes as well
-RECORDED, DRAWN, BACKWARDS = (70, 140, 255), (60, 200, 140), (230, 120, 40)
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Hud:
         panel = pygame.Rect(picture.left, picture.bottom, picture.width, panel_height)
         pygame.draw.rect(surface, PANEL, panel)
         self._panel(surface, panel, snapshot, description, mood)
-        if "dream" in description.get("world", ""):
+        if description.get("generated") == "yes":
             colour = RECORDED if snapshot.tick == 0 else DRAWN
             border = max(2, picture.height // 90)
             pygame.draw.rect(

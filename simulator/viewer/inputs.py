@@ -175,7 +175,7 @@ def translate(event: pygame.event.Event) -> Meaning | None:
 
 
 def _of_mouse(event: pygame.event.Event) -> Stroke | Put | Choose | None:
-    if event.type == pygame.MOUSEWHEEL:
+    if event.type == pygame.MOUSEWHEEL and event.y:
         return Choose(1 if event.y > 0 else -1)
     if event.type == pygame.MOUSEMOTION and event.buttons[0]:
         return Stroke(event.pos, "move")

@@ -37,11 +37,13 @@ class Brush:
     Attributes:
         mask: what has been marked, None while the mouse is up.
         chosen: name of what a right click puts.
+        strokes: counts changes of the mask.
     """
 
     def __init__(self) -> None:
         self.mask: Mask | None = None
         self.chosen = palette.names()[0]
+        self.strokes = 0
         self._last: Place | None = None
 
     @staticmethod
@@ -63,12 +65,13 @@ class Brush:
         canvas = self.mask.astype(np.uint8)
         begin, end = ((round(column), round(row)) for column, row in (self._last, place))
         cv2.line(canvas, begin, end, 1, 2 * round(BRUSH_SHARE * len(canvas)) + 1)
-        # a new mask each time: who drew the old one sees that it changed
         self.mask, self._last = canvas > 0, place
+        self.strokes += 1
 
     def up(self) -> Mask | None:
         """The mouse went up: what it marked."""
         mask, self.mask, self._last = self.mask, None, None
+        self.strokes += 1
         return mask
 
     def choose(self, steps: int) -> str:
@@ -105,14 +108,16 @@ class Painting:
         return not self._wishes.empty()
 
     def apply(
-        self, world: Paintable, frame: NDArray[np.uint8]
+        self, world: Paintable, frame: NDArray[np.uint8], ended: str
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         """Do the next of it on the current frame: observation and info after it.
 
         Raises:
-            ValueError: the world can't be painted on, and says why.
+            ValueError: the world can't be painted on, and says why, or the episode has `ended`.
         """
         mask, name, place = self._wishes.get()
+        if ended:
+            raise ValueError("the drive has ended: Backspace goes back")
         pasted = None
         if mask is None:
             mask, pasted = palette.put(frame, name, *place)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import pygame
 
+from simulator.viewer.colours import DIM, INK
 from simulator.viewer.timeline import Moment
 
 SECONDS = 30.0
-LINE, FAINT, SHADE = (235, 238, 240), (140, 148, 155), (10, 12, 14, 165)
+SHADE = (10, 12, 14, 165)
 PLAN_M = 60.0
 """From the middle of the plan to its edge, at least."""
 
@@ -111,7 +112,7 @@ def _draw_graph(
         return plot.bottom - round((value - low) / (high - low) * plot.height)
 
     if low < 0 < high:
-        pygame.draw.line(surface, FAINT, (plot.left, row(0)), (plot.right, row(0)))
+        pygame.draw.line(surface, DIM, (plot.left, row(0)), (plot.right, row(0)))
     points = [
         (
             plot.right - round((now_s - float(m.info.get("time_s", 0.0))) / SECONDS * plot.width),
@@ -121,8 +122,8 @@ def _draw_graph(
         if math.isfinite(v)
     ]
     if len(points) > 1:
-        pygame.draw.lines(surface, LINE, False, points, 2)
-    surface.blit(font.render(f"{graph.name}: {latest}", True, LINE), (box.left + 4, box.top + 1))
+        pygame.draw.lines(surface, INK, False, points, 2)
+    surface.blit(font.render(f"{graph.name}: {latest}", True, INK), (box.left + 4, box.top + 1))
 
 
 def _draw_plan(
@@ -136,7 +137,7 @@ def _draw_plan(
     scale = box.width / 2 / reach
     points = [(box.centerx - round(y * scale), box.centery - round(x * scale)) for x, y in places]
     if len(points) > 1:
-        pygame.draw.lines(surface, LINE, False, points, 2)
+        pygame.draw.lines(surface, INK, False, points, 2)
     x, y = box.center
-    pygame.draw.polygon(surface, LINE, [(x, y - 6), (x - 4, y + 5), (x + 4, y + 5)])
-    surface.blit(font.render(f"{reach:.0f} m", True, FAINT), (box.left + 4, box.top + 1))
+    pygame.draw.polygon(surface, INK, [(x, y - 6), (x - 4, y + 5), (x + 4, y + 5)])
+    surface.blit(font.render(f"{reach:.0f} m", True, DIM), (box.left + 4, box.top + 1))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +133,10 @@ class Session(threading.Thread):
                 self._record is not None
             ):  # what is recorded can be driven again by its actions alone
                 self.painting.why_not = "no painting while recording"
-            try:
+            with closing(environment), closing(self.film):
                 describe = getattr(environment.unwrapped, "describe", dict)
                 self.description = dict(describe())
                 self._drive(environment)
-            finally:
-                self.film.close()
-                environment.close()
         except BaseException as error:
             self.error = error
 
@@ -204,7 +202,8 @@ class Session(threading.Thread):
         """Change the picture; a moment of its own, so that it can be gone back to before."""
         world: Any = environment.unwrapped
         try:
-            frame, info = self.painting.apply(world, frame)
+            ended = self.latest.ended if self.latest is not None else ""
+            frame, info = self.painting.apply(world, frame, ended)
         except ValueError as error:
             self.travel.say(str(error))
             return frame, info

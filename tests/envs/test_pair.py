@@ -59,6 +59,13 @@ def test_equal_models_dream_alike_and_differ_by_nothing(make):
     assert not apart.any()
 
 
+def test_different_models_begin_with_the_same_picture(town):
+    env = gymnasium.make("dreamlane/Pair-v0", worlds=(town, "highway"), backend="eager")
+    one, other = halves(env.reset(seed=0)[0])
+    np.testing.assert_array_equal(one, other)
+    env.close()
+
+
 def test_a_pair_keeps_the_manners_of_an_environment(make):
     check_env(make("model", "truth").unwrapped, skip_render_check=True)
 
@@ -70,7 +77,9 @@ def test_all_worlds_go_back_together(make):
     saved = env.save_state()
     after = env.step(LEFT)[0]
     env.step(-LEFT)
+    shown = env._joined()
     env.restore_state(saved)
+    assert not np.array_equal(env._joined(), shown)
     np.testing.assert_array_equal(env.step(LEFT)[0], after)
 
 

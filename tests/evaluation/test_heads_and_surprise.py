@@ -43,9 +43,20 @@ def test_one_kind_alone_has_no_area():
 
 def test_a_weight_counts_as_so_many_answers():
     said, is_so = np.array([0.05, 0.95, 0.3]), np.array([False, True, True])
-    often = metrics.calibration_error(said, is_so, np.array([3.0, 1.0, 2.0]))
-    index = [0, 0, 0, 1, 2, 2]
+    weight, index = np.array([3.0, 1.0, 2.0]), [0, 0, 0, 1, 2, 2]
+    often = metrics.calibration_error(said, is_so, weight)
     assert often == pytest.approx(metrics.calibration_error(said[index], is_so[index], np.ones(6)))
+
+
+@given(answers_of_a_head, st.randoms(use_true_random=False))
+def test_overdrawn_answers_change_nothing_where_they_weigh_less(pairs, random):
+    said, is_so = (np.array(column) for column in zip(*pairs, strict=True))
+    often = np.array([random.randint(1, 4) for _ in said])
+    index = np.repeat(np.arange(len(said)), often)
+    area = metrics.area_under_roc(said[index], is_so[index], 1 / often[index])
+    assert area == pytest.approx(metrics.area_under_roc(said, is_so))
+    middle = metrics.weighted_median(said[index], 1.0 / often[index])
+    assert np.sum(said < middle) <= len(said) / 2 <= np.sum(said <= middle) + 1e-9
 
 
 def answers(told_N: np.ndarray, true_N: np.ndarray, begins_N: np.ndarray) -> Answers:
@@ -98,7 +109,7 @@ def test_obedient_heads_know_the_next_frame_s_speed():
     found = heads(painted.subject("obeys", replace(painted.CONFIG, heads=HeadsConfig(24, 6))))
     assert found.figures["states"]["speed_mps"]["error"]["value"] < 1e-3
     assert found.figures["states"]["speed_mps"]["spread"]["value"] > 1.0
-    assert found.figures["events"]["collision"]["area"]["value"] != 0.5  # unknown, not chance
+    assert found.figures["events"]["collision"]["area"]["value"] is None  # unknown, not chance
 
 
 @pytest.mark.parametrize(("sign", "area"), [(1, 1.0), (-1, 0.0), (np.nan, np.nan)])

@@ -45,7 +45,7 @@ def section(name: str, folder: Path) -> Section:
     Image.fromarray(sheet).save(folder / f"{name}.png")
     (folder / "videos").mkdir(exist_ok=True)
     frames = [np.full((32, 64, 3), 20 * t, np.uint8) for t in range(10)]
-    write_video(folder / f"videos/{name}.mp4", frames)
+    write_video(folder / f"videos/{name}.mp4", frames, dreamed=True)
     cloud = rng.normal(size=(2, 200))
     wide = table(
         "Wide",
@@ -195,7 +195,7 @@ def test_sections_without_charts_or_verdicts_make_a_page(tmp_path):
 def test_clips_beyond_the_budget_stay_beside_the_page_and_are_named(tmp_path):
     small, large = Video("small.mp4", "s"), Video("large.mp4", "l")
     (tmp_path / "large.mp4").write_bytes(bytes(media.VIDEO_BUDGET_BYTES + 1))
-    write_video(tmp_path / "small.mp4", [np.zeros((32, 64, 3), np.uint8)] * 3)
+    write_video(tmp_path / "small.mp4", [np.zeros((32, 64, 3), np.uint8)] * 3, dreamed=True)
     both = Section("a", "A", {}, videos=(large, small))
     report = Report({"model": "m", "checkpoint": "c", "held-out drives": "x, y"}, {}, {}, [both])
     text = report_page(report, tmp_path)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from simulator import cli
 from simulator.recording.episode import RecordingError
 from simulator.replay.player import Repeater, Shown, show
+from simulator.watermark import look_at_file
 
 VERB = cli.load(next(verb for verb in cli.VERBS if verb.name == "replay"))
 
@@ -34,6 +35,9 @@ def test_a_recording_becomes_a_video(tmp_path):
     assert code == 0, output
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["replay.mp4"]
     assert length_of(tmp_path / "out" / "replay.mp4") == 6
+    found, said = look_at_file(tmp_path / "out" / "replay.mp4")
+    assert not found.marked
+    assert json.loads(said) == {"generated": False}
 
 
 def test_a_recording_is_shown_in_the_window_with_its_own_actions(tmp_path, monkeypatch):

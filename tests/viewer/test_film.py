@@ -8,6 +8,7 @@ import av
 import pygame
 
 from simulator.viewer import film
+from simulator.viewer.files import next_free
 
 
 def comment(path) -> dict:
@@ -54,3 +55,25 @@ def test_a_video_that_cannot_be_written_is_given_up_and_the_drive_goes_on(
     driven.until(lambda: driven.session.travel.notice.startswith("no video"))
     assert not driven.session.film.running
     driven.until_steps(2)
+
+
+def test_a_video_that_breaks_in_the_middle_leaves_nothing(drive, tmp_path, monkeypatch):
+    driven = drive(frames=10_000)
+    driven.until_steps(1)
+    driven.key(pygame.K_v)
+    driven.until(lambda: driven.session.film.running)
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("simulator.videos.VideoWriter.add", full)
+    driven.until(lambda: "No space left" in driven.session.travel.notice)
+    assert not list(tmp_path.iterdir())
+    driven.until_steps(2)
+
+
+def test_no_video_takes_another_s_name(tmp_path):
+    for number in (1, 3):
+        (tmp_path / f"dreamlane-{number:04d}.mp4").touch()
+    assert next_free(tmp_path, ".mp4").name == "dreamlane-0004.mp4"
+    assert next_free(tmp_path / "new", ".png").name == "dreamlane-0000.png"

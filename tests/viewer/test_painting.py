@@ -146,3 +146,24 @@ def test_a_place_or_a_thing_that_is_none_is_refused():
         palette.put(frame, "car", 256, 3)
     with pytest.raises(ValueError, match="accepted: car"):
         palette.put(frame, "elephant", 3, 3)
+
+
+def test_an_ended_drive_is_not_painted_back_to_life(drive):
+    driven = drive(PAINTABLE, {"ends": True}, frames=10_000)
+    driven.until(lambda: driven.session.latest is not None and driven.session.latest.ended)
+    driven.session.painting.erase(np.eye(128, 256) > 0)
+    driven.session.wake()
+    driven.until(lambda: driven.session.travel.notice.startswith("the drive has ended"))
+    assert driven.session.latest.ended
+
+
+def test_every_motion_of_the_brush_is_drawn(drive):
+    driven = painting(drive)
+    stroke(driven, (100, 100), up=False)
+    shown = []
+    for x in range(120, 200, 20):
+        for dx in (0, 10):  # a mouse moves more often than the window is drawn
+            driven.mouse(pygame.MOUSEMOTION, (x + dx, 100))
+        driven.viewer.pump()
+        shown.append(pygame.surfarray.array3d(driven.viewer._surface)[:, 100].tobytes())
+    assert len(set(shown)) == len(shown)

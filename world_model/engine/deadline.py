@@ -35,6 +35,11 @@ class Deadline:
             raise ValueError(f"deadline of {seconds} s; accepted: more than 0")
         self.engine, self.seconds = engine, seconds
         self.took_s: dict[int, float] = {}
+        self.warm: set[int] = set()  # numbers whose first step, which warms up, is over
+        before = engine.scales
+        for count in engine.possible_scales:  # graphs are loaded now, not while somebody drives
+            engine.scales = count
+        engine.scales = before
 
     def choose(self) -> int:
         """The most scales that are thought to fit, or not known not to; the fewest there are if none does."""
@@ -52,7 +57,10 @@ class Deadline:
         return out
 
     def learn(self, count: int, seconds: float) -> None:
-        """So many scales took so long."""
+        """So many scales took so long; the first time tells nothing."""
+        if count not in self.warm:
+            self.warm.add(count)
+            return
         self.took_s = {k: v * (1 if k == count else FADING) for k, v in self.took_s.items()}
         before = self.took_s.get(count, seconds)
         self.took_s[count] = before + RECENT * (seconds - before)

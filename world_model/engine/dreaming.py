@@ -104,7 +104,11 @@ class DreamEngine(ABC):
             raise ValueError(
                 f"scales={count}; accepted by backend {self.backend!r}: {accepted}{fewer}"
             )
+        self.load_scales(int(count))
         self._scales = int(count)
+
+    def load_scales(self, count: int) -> None:  # noqa: B027  (most backends have nothing to load)
+        """Get ready to draw so many."""
 
     def with_exact_motion(self, out: StepTensors, given: StepInputs) -> StepTensors:
         """The step with speed and yaw rate in float32: fed back step after step, and bfloat16 has no room for

@@ -70,10 +70,13 @@ class ExportedEngine(DreamEngine):
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        if self.scales not in self._steps:
-            self._steps[self.scales] = self._load(self._graphs[self.scales])
         named = {name: tensor.contiguous() for name, tensor in given._asdict().items()}
         return StepTensors(*self._infer(self._steps[self.scales], named))
+
+    def load_scales(self, count: int) -> None:
+        """See `DreamEngine.load_scales`."""
+        if count not in self._steps:
+            self._steps[count] = self._load(self._graphs[count])
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """See `DreamEngine.draw`."""
@@ -106,7 +109,7 @@ class OnnxEngine(ExportedEngine):
     def device(self) -> str:
         """The device in words."""
         if self.torch_device.type == "cuda":
-            return f"{torch.cuda.get_device_name()}, {self._provider}, float32"
+            return f"{torch.cuda.get_device_name()}, {self._runs_on}, float32"
         return f"CPU, {self.threads} threads, float32"
 
     def check_device(self, device: str) -> None:
@@ -122,7 +125,7 @@ class OnnxEngine(ExportedEngine):
                 f"device {device!r} needs {' or '.join(PROVIDERS[device])} and a GPU; this ONNX Runtime has"
                 f" {', '.join(there)}: pip install 'dreamlane[gpu]', see docs/gpu.md"
             )
-        self._provider = usable[0]
+        self._providers = usable
 
     def _load(self, path: Path) -> Any:
         import onnxruntime
@@ -135,8 +138,16 @@ class OnnxEngine(ExportedEngine):
             "trt_engine_cache_enable": True,  # building a plan takes minutes, the first time
             "trt_engine_cache_path": str(path.parent),
         }
-        chosen = [(self._provider, given if self._provider.startswith("Tensorrt") else {})]
-        return onnxruntime.InferenceSession(str(path), options, providers=chosen)
+        chosen = [(name, given if name.startswith("Tensorrt") else {}) for name in self._providers]
+        session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
+        session.disable_fallback()  # an error is told, not hidden by the CPU
+        self._runs_on = session.get_providers()[0]
+        if self._runs_on not in self._providers:
+            raise ExportError(
+                f"ONNX Runtime can't load {' or '.join(self._providers)}, it offers {self._runs_on};"
+                " docs/gpu.md says what it needs"
+            )
+        return session
 
     def _infer(self, graph: Any, named: dict[str, Tensor]) -> list[Tensor]:
         binding = graph.io_binding()

@@ -196,7 +196,7 @@ class TensorRtEngine(DreamEngine):
         self._graphs = graphs.steps
         self.possible_scales = tuple(graphs.steps)
         self._steps: dict[int, Plan] = {}
-        self._load_step()
+        self.load_scales(self.scales)
         self._draw = self._plan(graphs.draw, ("latent_BChw",), ("picture_BCHW",))
 
     @property
@@ -206,17 +206,16 @@ class TensorRtEngine(DreamEngine):
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
-        return self.with_exact_motion(StepTensors(*self._load_step()(*given)), given)
+        return self.with_exact_motion(StepTensors(*self._steps[self.scales](*given)), given)
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """See `DreamEngine.draw`."""
         return self._draw(latent_BChw)[0].clone()
 
-    def _load_step(self) -> Plan:
-        if self.scales not in self._steps:
-            graph = self._graphs[self.scales]
-            self._steps[self.scales] = self._plan(graph, StepInputs._fields, OUTPUTS)
-        return self._steps[self.scales]
+    def load_scales(self, count: int) -> None:
+        """See `DreamEngine.load_scales`."""
+        if count not in self._steps:
+            self._steps[count] = self._plan(self._graphs[count], StepInputs._fields, OUTPUTS)
 
     def _plan(self, graph: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Plan:
         import tensorrt as trt

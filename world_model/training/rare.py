@@ -25,7 +25,10 @@ ROLLING_MPS = 3.0
 
 
 def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np.bool_]:
-    """Which windows, from a row to `ahead` rows later, show one of these; missing labels tell nothing."""
+    """Which windows show one of these, by their first row and the one `ahead` rows later.
+
+    Missing labels tell nothing.
+    """
     columns = range(len(STATE_HEADS))
     now, then = (
         dict(zip(STATE_HEADS, (drives.state_NS[rows, i] for i in columns), strict=True))

@@ -291,7 +291,7 @@ class WorldBatches:
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         read, _, _ = self.model.reader(latent.float(), past[:, 0], condition.float(), actions, ego)
-        gone = lost(read, batch.state_BS[-len(rows) :]).numpy()
+        gone = lost(read, batch.state_BS[-len(rows) :]).numpy()  # of free dreams, nearly always
         if config.wake_the_lost and gone.any():
             seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)
         further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)
