@@ -40,6 +40,15 @@ def test_a_recording_becomes_a_video(tmp_path):
     assert json.loads(said) == {"generated": False}
 
 
+def test_a_recorded_dream_stays_a_dream_in_its_video(tmp_path):
+    recording = write_camera_drive(tmp_path / "drive", frames=12, source="dream")
+    code, output, _ = run(recording, "--output", tmp_path / "out")
+    assert code == 0, output
+    found, said = look_at_file(tmp_path / "out" / "replay.mp4")
+    assert found.marked
+    assert json.loads(said) == {"generated": True}
+
+
 def test_a_recording_is_shown_in_the_window_with_its_own_actions(tmp_path, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     recording = write_camera_drive(tmp_path / "drive", frames=6)
