@@ -92,7 +92,7 @@ class VideoWriter:
             av.open(str(self._part), "r") as old,
             av.open(str(whole), "w", format="mp4", options=options) as new,
         ):
-            new.metadata["comment"] = json.dumps({"generated": self._dreamed, **self.about})
+            new.metadata["comment"] = json.dumps({**self.about, "generated": self._dreamed})
             stream = new.add_stream_from_template(old.streams.video[0])
             for packet in old.demux(video=0):
                 if packet.dts is not None:

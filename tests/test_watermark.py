@@ -44,7 +44,7 @@ def decoded(path: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def dreamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("videos") / "dreamed.mp4"
-    write_video(path, landscape(), about={"seed": 7}, dreamed=True)
+    write_video(path, landscape(), about={"seed": 7, "generated": "no matter"}, dreamed=True)
     return path
 
 
