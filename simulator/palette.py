@@ -22,21 +22,25 @@ NEAREST, FARTHEST = 3.0, 0.15  # times as large as it was cut out
 
 
 @cache
+def _rows() -> dict[str, int]:
+    """What there is, and the row of its frame that it stood on."""
+    told = json.loads((assets_dir() / "palette" / "palette.json").read_text())
+    return {name: int(about["bottom_row"]) for name, about in told.items()}
+
+
 def names() -> tuple[str, ...]:
     """What there is to put."""
-    return tuple(json.loads((assets_dir() / "palette" / "palette.json").read_text()))
+    return tuple(_rows())
 
 
 @cache
-def _cutout(name: str) -> tuple[NDArray[np.uint8], int]:
-    """(h, w, 4) in the order of OpenCV, and the row that it stood on."""
-    folder = assets_dir() / "palette"
+def _cutout(name: str) -> NDArray[np.uint8]:
+    """(h, w, 4) in the order of OpenCV."""
     if name not in names():
         raise ValueError(f"nothing called {name!r} to put; accepted: {', '.join(names())}")
-    row = int(json.loads((folder / "palette.json").read_text())[name]["bottom_row"])
-    picture = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+    picture = cv2.imread(str(assets_dir() / "palette" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
     assert picture is not None
-    return np.asarray(picture, np.uint8), row
+    return np.asarray(picture, np.uint8)
 
 
 def put(
@@ -56,14 +60,14 @@ def put(
     height, width = frame_HWC.shape[:2]
     if not (0 <= column < width and 0 <= row < height):
         raise ValueError(f"place ({column}, {row}); accepted: inside {width}x{height} pixels")
-    cutout, stood_on = _cutout(name)
+    cutout = _cutout(name)
     below = height / 128
-    size = (row / below - HORIZON_ROW) / (stood_on - HORIZON_ROW)
+    size = (row / below - HORIZON_ROW) / (_rows()[name] - HORIZON_ROW)
     size = below * min(NEAREST, max(FARTHEST, size))
     h, w = (max(2, math.ceil(size * n)) for n in cutout.shape[:2])
     shown = cv2.resize(cutout, (w, h), interpolation=cv2.INTER_AREA)
     canvas = np.zeros((height + 2 * h, width + 2 * w, 4), np.uint8)  # it may stand out at the edges
-    top, left = h + round(row) - h + 1, w + round(column - w / 2)
+    top, left = round(row) + 1, w + round(column - w / 2)  # the picture begins at (h, w)
     canvas[top : top + h, left : left + w] = shown
     seen = canvas[h : h + height, w : w + width]
     share = seen[..., 3:].astype(np.float32) / 255

@@ -69,10 +69,7 @@ def repaint(
             f"pasted pictures have shape {pasted_BHWC.shape} and type {pasted_BHWC.dtype}; accepted:"
             f" uint8 {shape}"
         )
-    if noise_BL.shape != (engine.batch_size, world.noise):
-        raise ValueError(
-            f"noise has shape {noise_BL.shape}; accepted: {(engine.batch_size, world.noise)}"
-        )
+    noise_BL = engine.shaped("noise", noise_BL, world.noise)
     state, device = engine.state, engine.torch_device
     past, remembered, ego = (
         torch.from_numpy(np.asarray(state[name])).to(device)

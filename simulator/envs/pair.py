@@ -10,17 +10,15 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.lane_keeper import LaneKeeper
 from simulator.ego import EgoState
 from simulator.envs import spaces
 from simulator.envs.contexts import Context
 from simulator.envs.dream import DreamEnv
-from simulator.envs.truth import TruthEnv
+from simulator.envs.lead_in import Moment, lead_in
+from simulator.envs.truth import ENDINGS, TruthEnv
 from world_model.engine.base import STATE_HEADS
 
 TRUTH = "truth"
-LEAD_IN_STEPS = 7
-"""Driven by the lane keeper in the reference world; dreams start from the frames of it."""
 
 
 class PairEnv(gymnasium.Env[Any, Any]):
@@ -68,7 +66,7 @@ class PairEnv(gymnasium.Env[Any, Any]):
         for i, name in enumerate(worlds):
             leads = i == 0
             if name == TRUTH:
-                endings = ("collision", "offroad", "route_completed") if leads else ()
+                endings = ENDINGS if leads else ()
                 self._envs.append(
                     TruthEnv(scenario, endless=endless or not leads, terminate_on=endings)
                 )
@@ -113,7 +111,9 @@ class PairEnv(gymnasium.Env[Any, Any]):
         common = int(self.np_random.integers(2**31)) if seed is None else seed
         if TRUTH in self.names:
             truth = self.names.index(TRUTH)
-            start[truth], context = self._lead_in(self._envs[truth], common, chosen)
+            moments = lead_in(self._envs[truth], common, chosen)
+            start[truth] = moments[-1].observation, moments[-1].info
+            context = as_start(moments)
         else:
             lead = self._envs[0]
             assert isinstance(lead, DreamEnv)
@@ -168,26 +168,17 @@ class PairEnv(gymnasium.Env[Any, Any]):
             frames.append(np.minimum(3 * apart, 255).astype(np.uint8))
         return np.concatenate(frames, 1)
 
-    def _lead_in(
-        self, truth: TruthEnv | DreamEnv, seed: int, options: dict[str, Any]
-    ) -> tuple[tuple[Any, dict[str, Any]], Context]:
-        """The reference world's first moments, as a start for dreams."""
-        driver = LaneKeeper()
-        driver.reset(seed)
-        frame, info = truth.reset(seed=seed, options=options)
-        frames, actions, ego = [frame], [], [(info["speed_mps"], info["yaw_rate_radps"])]
-        for _ in range(LEAD_IN_STEPS):
-            actions.append(driver.act(frame, info))
-            frame, _, _, _, info = truth.step(actions[-1])
-            frames.append(frame)
-            ego.append((info["speed_mps"], info["yaw_rate_radps"]))
-        told = {name: float(info[name]) for name in STATE_HEADS}
-        context = Context(
-            info["scenario"],
-            np.stack(frames),
-            np.stack([*actions, np.zeros(2, np.float32)]),
-            np.array(ego, np.float32),
-            EgoState(**told, progress_m=0.0, collision=False, offroad=False),
-            info["speed_limit_mps"],
-        )
-        return (frame, info), context
+
+def as_start(moments: Sequence[Moment]) -> Context:
+    """The reference world's first moments, as dreams start from them."""
+    last = moments[-1].info
+    told = {name: float(last[name]) for name in STATE_HEADS}
+    still = np.zeros(2, np.float32)
+    return Context(
+        last["scenario"],
+        np.stack([moment.observation for moment in moments]),
+        np.stack([still if moment.action is None else moment.action for moment in moments]),
+        np.array([(m.info["speed_mps"], m.info["yaw_rate_radps"]) for m in moments], np.float32),
+        EgoState(**told, progress_m=0.0, collision=False, offroad=False),
+        last["speed_limit_mps"],
+    )

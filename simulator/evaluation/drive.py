@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import scenarios
-from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
 from simulator.ego import DT_S, LEAD_RANGE_M
+from simulator.envs.lead_in import LEAD_IN_STEPS, lead_in
 from simulator.envs.spaces import checked_action
 from simulator.evaluation import surroundings
 from simulator.evaluation.episodes import COLUMNS, EGO, REFERENCE, REPLAY, Episode, Job
@@ -30,9 +30,6 @@ from simulator.evaluation.policies import load_policy
 from simulator.evaluation.scores import time_to_lead_s
 from simulator.recording.episode import EpisodeWriter
 from simulator.truth.world import World
-
-LEAD_IN_STEPS = 7
-"""Driven by the lane keeper before the policy takes over; a dream starts from these eight frames."""
 
 LOADING_LIMIT_S = 120.0
 
@@ -181,16 +178,8 @@ def _begin(job: Job, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[st
     """Up to the take-over. The reference driver's drive leaves the recording that dreams start from."""
     if job.env == "dream":
         return environment.reset(seed=job.seed, options={"context": str(job.start)})
-    keeper = LaneKeeper()
-    observation, info = environment.reset(seed=job.seed, options={"scenario": job.scenario})
-    moments = []
-    for step in range(LEAD_IN_STEPS + 1):
-        action = None if step == LEAD_IN_STEPS else keeper.act(observation, info)
-        moments.append((observation, action, info))
-        if action is not None:
-            observation, _, terminated, _, info = environment.step(action)
-            if terminated:
-                raise RuntimeError(f"{info['termination_reason']} before the policy took over")
+    moments = lead_in(environment, job.seed, {"scenario": job.scenario})
+    observation, _, info = moments[-1]
     if job.policy == REFERENCE:
         shutil.rmtree(job.start, ignore_errors=True)
         meta = {"source": "truth", "scenario": info["scenario"], "seed": job.seed, "dt_s": DT_S,

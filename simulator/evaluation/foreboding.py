@@ -93,8 +93,6 @@ def area(
 ) -> Interval:
     """Area under the curve over the usable frames."""
     kept = np.flatnonzero(usable_N)
-    if not len(kept):
-        return Interval.unknown()
     return statistic_interval(
         lambda i: metrics.area_under_roc(signal_N[kept[i]], wrong_N[kept[i]]), drive_N[kept]
     )

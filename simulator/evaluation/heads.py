@@ -134,8 +134,6 @@ def event(answers: Answers, number: int) -> dict[str, Interval]:
 
     def over(mask: NDArray[np.bool_], statistic: Callable[[Rows], float]) -> Interval:
         kept = np.flatnonzero(mask)
-        if not len(kept):
-            return Interval.unknown()
         return statistic_interval(lambda i: statistic(kept[i]), answers.drive_N[kept])
 
     def area(i: Rows) -> float:

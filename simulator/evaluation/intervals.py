@@ -61,7 +61,12 @@ def mean_interval(
 def statistic_interval(
     statistic: Callable[[NDArray[np.int64]], float], drive_N: NDArray[Any], draws: int = 300
 ) -> Interval:
-    """Any statistic of a set of clips; `statistic` gets row numbers, possibly repeated."""
+    """Any statistic of a set of clips; `statistic` gets row numbers, possibly repeated.
+
+    Without clips it is unknown.
+    """
+    if not len(drive_N):
+        return Interval.unknown()
     _, index = np.unique(drive_N, return_inverse=True)
     members = [np.flatnonzero(index == g) for g in range(index.max() + 1)]
     rng = np.random.default_rng(SEED)

@@ -10,7 +10,7 @@ import typer
 from simulator.viewer.app import Viewer
 from simulator.viewer.inputs import HELP
 from simulator.viewer.settings import PlaySettings
-from simulator.viewer.snapshot import Totals
+from simulator.viewer.snapshot import Totals, what_runs
 
 ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
 PAIR = "dreamlane/Pair-v0"
@@ -74,9 +74,7 @@ def play(
     try:
         while viewer.pump():
             if not said and viewer.session.latest is not None:
-                told = viewer.session.description
-                runs = [told[name] for name in ("world", "backend", "device") if name in told]
-                print("RUNNING " + " | ".join(runs), flush=True)
+                print("RUNNING " + " | ".join(what_runs(viewer.session.description)), flush=True)
                 said = True
     finally:
         viewer.close()

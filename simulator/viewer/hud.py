@@ -24,7 +24,7 @@ from simulator.viewer.colours import (
 )
 from simulator.viewer.inputs import ALL_KEYS, HELP
 from simulator.viewer.panels import draw_panels
-from simulator.viewer.snapshot import Snapshot
+from simulator.viewer.snapshot import Snapshot, what_runs
 from simulator.viewer.timeline import Moment
 
 PANEL_SHARE = 0.26
@@ -182,7 +182,6 @@ class Hud:
             self._text(
                 surface, text, (gauges.right + line, top + round(row * line * 1.5)), line, INK
             )
-        runs = [description[key] for key in ("world", "backend", "device") if key in description]
         on_time = snapshot.missed == 0
         slowed = f"x{mood.pace:g}   " if mood.pace < 1 else ""
         pace = (
@@ -193,7 +192,7 @@ class Hud:
         if snapshot.branches > 1:
             driver += f", {snapshot.branches} branches (B)"
         bottom = panel.bottom - pad - round(line * 2.1)
-        self._text(surface, "  |  ".join(runs), (left, bottom), line, WARN)
+        self._text(surface, "  |  ".join(what_runs(description)), (left, bottom), line, WARN)
         self._text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
         low = bottom + round(line * 1.2)
         small = round(line * 0.9)

@@ -29,6 +29,11 @@ class Graph:
     high: float
 
 
+def time_s(moment: Moment) -> float:
+    """Since the episode began; 0 where the world doesn't tell."""
+    return float(moment.info.get("time_s", 0.0))
+
+
 def told(name: str, times: float = 1.0) -> Callable[[Moment], float]:
     """A number of the info; NaN where there is none."""
     return lambda moment: times * float(moment.info.get(name, math.nan))
@@ -50,8 +55,8 @@ def recent(now: Moment | None, seconds: float = SECONDS) -> list[Moment]:
             yield moment
             moment = moment.before
 
-    begin = -math.inf if now is None else float(now.info.get("time_s", 0.0)) - seconds
-    since = itertools.takewhile(lambda m: float(m.info.get("time_s", 0.0)) >= begin, back(now))
+    begin = -math.inf if now is None else time_s(now) - seconds
+    since = itertools.takewhile(lambda m: time_s(m) >= begin, back(now))
     return list(since)[::-1]
 
 
@@ -64,7 +69,7 @@ def way(moments: Sequence[Moment]) -> list[tuple[float, float]]:
     x, y, heading = 0.0, 0.0, 0.0
     places = [(x, y)]
     for before, moment in zip(reversed(moments[:-1]), reversed(moments[1:]), strict=True):
-        dt_s = float(moment.info.get("time_s", 0.0)) - float(before.info.get("time_s", 0.0))
+        dt_s = time_s(moment) - time_s(before)
         step_m = float(moment.info.get("speed_mps", math.nan)) * dt_s
         turn = float(moment.info.get("yaw_rate_radps", math.nan)) * dt_s
         if not math.isfinite(step_m + turn):
@@ -100,7 +105,7 @@ def _draw_graph(
     font: pygame.font.Font,
 ) -> None:
     pygame.draw.rect(surface, SHADE, box)
-    now_s = float(moments[-1].info.get("time_s", 0.0))
+    now_s = time_s(moments[-1])
     values = [graph.of(moment) for moment in moments]
     known = [v for v in values if math.isfinite(v)]
     low, high = min([graph.low, *known]), max([graph.high, *known])
@@ -115,7 +120,7 @@ def _draw_graph(
         pygame.draw.line(surface, DIM, (plot.left, row(0)), (plot.right, row(0)))
     points = [
         (
-            plot.right - round((now_s - float(m.info.get("time_s", 0.0))) / SECONDS * plot.width),
+            plot.right - round((now_s - time_s(m)) / SECONDS * plot.width),
             row(v),
         )
         for m, v in zip(moments, values, strict=True)

@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def what_runs(description: Mapping[str, str]) -> list[str]:
+    """What dreams, and on what, of a world's description of itself."""
+    return [description[name] for name in ("world", "backend", "device") if name in description]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The newest instant, complete in itself: the window draws it without asking anyone."""

@@ -16,8 +16,9 @@ from agents.lane_keeper import LaneKeeper
 from agents.panel import ConstantVelocity
 from agents.policy import Policy
 from scenarios.schema import RoadSpec, Scenario, StartSpec, TrafficSpec
+from simulator.envs.lead_in import LEAD_IN_STEPS
 from simulator.evaluation import scores, surroundings
-from simulator.evaluation.drive import LEAD_IN_STEPS, Replay
+from simulator.evaluation.drive import Replay
 from simulator.evaluation.surroundings import Mover, at_fault, speeds_of, time_to_collision_s
 from simulator.truth.collision import Box
 from simulator.truth.vehicle import Driver

@@ -175,8 +175,8 @@ class DreamEngine(ABC):
         ego_BE: NDArray[np.float32],
     ) -> None:
         """See `engine.base.Engine.append_frame`."""
-        action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
-        ego = self._tensor(known_ego(self._shaped("ego", ego_BE, 2)))
+        action = self._tensor(within("action", self.shaped("action", action_BA, 2), -1.0, 1.0))
+        ego = self._tensor(known_ego(self.shaped("ego", ego_BE, 2)))
         frames = np.asarray(frame_BHWC)
         if frames.shape != (self.batch_size, *self.frame_shape) or frames.dtype != np.uint8:
             raise ValueError(
@@ -193,8 +193,8 @@ class DreamEngine(ABC):
     @torch.inference_mode()
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
         """See `engine.base.Engine.step`."""
-        action = self._tensor(within("action", self._shaped("action", action_BA, 2), -1.0, 1.0))
-        noise = self._shaped("noise", noise_BL, self.noise)
+        action = self._tensor(within("action", self.shaped("action", action_BA, 2), -1.0, 1.0))
+        noise = self.shaped("noise", noise_BL, self.noise)
         noise_L = self._tensor(
             within("noise, which lies in [0, 1),", noise, 0.0, np.nextafter(1, 0, dtype=np.float32))
         )
@@ -274,7 +274,8 @@ class DreamEngine(ABC):
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.torch_device)
 
-    def _shaped(self, name: str, value: Array, size: int) -> NDArray[np.float32]:
+    def shaped(self, name: str, value: Array, size: int) -> NDArray[np.float32]:
+        """So many numbers for each dream, float32; else a ValueError."""
         array = np.asarray(value, np.float32)
         if array.shape != (self.batch_size, size):
             raise ValueError(f"{name} has shape {array.shape}; accepted: {(self.batch_size, size)}")

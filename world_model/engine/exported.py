@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,14 @@ TYPES = {
     "tensor(int64)": torch.int64,
 }
 """Of a step's outputs."""
+
+KINDS = {
+    torch.float32: np.float32,
+    torch.uint8: np.uint8,
+    torch.int32: np.int32,
+    torch.int64: np.int64,
+}
+"""The same for NumPy."""
 
 
 class ExportedEngine(DreamEngine):
@@ -147,28 +156,31 @@ class OnnxEngine(ExportedEngine):
                 f"ONNX Runtime can't load {' or '.join(self._providers)}, it offers {self._runs_on};"
                 " docs/gpu.md says what it needs"
             )
-        return session
+        used = [node.name for node in session.get_inputs()]  # an exporter drops what nothing reads
+        outputs = [(node.name, node.shape, TYPES[node.type]) for node in session.get_outputs()]
+        return session, used, outputs
 
     def _infer(self, graph: Any, named: dict[str, Tensor]) -> list[Tensor]:
-        binding = graph.io_binding()
-
-        def bound(tensor: Tensor) -> tuple[Any, ...]:
-            kind = torch.empty(0, dtype=tensor.dtype).numpy().dtype.type
-            device = tensor.device
-            return device.type, device.index or 0, kind, tuple(tensor.shape), tensor.data_ptr()
-
-        for node in graph.get_inputs():  # an exporter drops inputs that nothing reads
-            binding.bind_input(node.name, *bound(named[node.name]))
-        outputs = [
-            torch.empty(node.shape, dtype=TYPES[node.type], device=self.torch_device)
-            for node in graph.get_outputs()
+        session, used, outputs = graph
+        binding = session.io_binding()
+        for name in used:
+            binding.bind_input(name, *memory_of(named[name]))
+        made = [
+            torch.empty(size, dtype=kind, device=self.torch_device) for _, size, kind in outputs
         ]
-        for node, tensor in zip(graph.get_outputs(), outputs, strict=True):
-            binding.bind_output(node.name, *bound(tensor))
+        for (name, _, _), tensor in zip(outputs, made, strict=True):
+            binding.bind_output(name, *memory_of(tensor))
         if self.torch_device.type == "cuda":
             torch.cuda.current_stream().synchronize()  # the provider has a stream of its own
-        graph.run_with_iobinding(binding)
-        return outputs
+        session.run_with_iobinding(binding)
+        return made
+
+
+def memory_of(tensor: Tensor) -> tuple[Any, ...]:
+    """Where a tensor lies and what it holds, as ONNX Runtime binds it."""
+    device = tensor.device
+    kind = KINDS[tensor.dtype]
+    return device.type, device.index or 0, kind, tuple(tensor.shape), tensor.data_ptr()
 
 
 class OpenVinoEngine(ExportedEngine):

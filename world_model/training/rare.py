@@ -29,9 +29,8 @@ def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArr
 
     Missing labels tell nothing.
     """
-    columns = range(len(STATE_HEADS))
     now, then = (
-        dict(zip(STATE_HEADS, (drives.state_NS[rows, i] for i in columns), strict=True))
+        dict(zip(STATE_HEADS, drives.state_NS[rows].T, strict=True))
         for rows in (rows_N, rows_N + ahead)
     )
 

@@ -290,9 +290,11 @@ class WorldBatches:
         after, _ = self.model.reader.kinematics(actions, ego)
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
-        read, _, _ = self.model.reader(latent.float(), past[:, 0], condition.float(), actions, ego)
-        gone = lost(read, batch.state_BS[-len(rows) :]).numpy()  # of free dreams, nearly always
-        if config.wake_the_lost and gone.any():
-            seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)
+        if config.wake_the_lost:
+            drawn = latent.float(), past[:, 0], condition.float()
+            read, _, _ = self.model.reader(*drawn, actions, ego)
+            gone = lost(read, batch.state_BS[-len(rows) :]).numpy()  # of free dreams, nearly always
+            if gone.any():
+                seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)
         further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)
         return Dreams(dreams.step + 1, further)
