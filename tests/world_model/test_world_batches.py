@@ -226,16 +226,17 @@ ROW = np.arange(90)
     [
         ({}, False),
         ({"curvature_1pm": -0.02}, True),
-        ({"curvature_1pm": 0.02, "speed_mps": 0.0}, False),  # who stands sees no bend go by
+        ({"curvature_1pm": 0.02, "speed_mps": 1.0}, False),  # who creeps sees no bend go by
+        ({"speed_mps": 0.1}, True),
+        ({"speed_mps": 0.1 * ROW}, False),  # pulls away
         ({"lane_offset_m": -0.1 * ROW}, True),
         ({"lane_offset_m": 9.0 - 0.1 * ROW}, False),  # coming back is what most drives show
         ({"heading_error_rad": 0.02 * ROW}, True),
-        ({"lead_distance_m": 20.0}, True),
-        ({"lead_distance_m": 40.0 - 1.0 * ROW}, False),  # approached, not followed
+        ({"lead_distance_m": 20.0}, False),  # or dreams take leaders for usual
         (dict.fromkeys(STATE_HEADS, np.nan), False),
     ],
 )
-def test_bends_leaving_the_lane_and_following_are_rare(cache, states, rare):
+def test_bends_leaving_the_lane_and_standing_are_rare(cache, states, rare):
     rows = np.arange(5, 10)
     assert rare_windows(labelled(cache, **states), rows, 10).tolist() == [rare] * len(rows)
 
@@ -249,15 +250,20 @@ def test_as_many_windows_as_wished_show_what_rare_windows(cache, tokenizer_folde
     assert set(rows) == set(task.starts)
 
 
-def test_lost_is_who_reads_as_elsewhere_on_the_road():
-    true = torch.zeros(5, len(STATE_HEADS))
+def test_lost_is_who_reads_as_elsewhere_or_behind_another_vehicle():
+    lead = STATE_HEADS.index("lead_distance_m")
+    true = torch.zeros(7, len(STATE_HEADS))
+    true[:, lead] = 40.0
     read = true.clone()
     read[0, 0] = 30.0  # speed isn't a place
     read[1, STATE_HEADS.index("lane_offset_m")] = -1.0
     read[2, STATE_HEADS.index("heading_error_rad")] = 0.2
     read[3] = 9.0
     true[3] = torch.nan  # labels that a source lacks
-    assert lost(read, true).tolist() == [False, True, True, False, False]
+    read[4, lead] = 85.0  # it has come apart
+    read[5, lead] = 15.0  # it came out of nothing
+    read[6, lead] = 28.0  # misread
+    assert lost(read, true).tolist() == [False, True, True, False, True, True, False]
 
 
 @pytest.mark.parametrize("wakes", [True, False])

@@ -1,8 +1,11 @@
-"""What drives show seldom and dreams need most: bends, a car that leaves its lane, somebody to follow.
+"""What drives show seldom and dreams need most: bends, a car that leaves its lane, a car that stands.
 
 Nineteen frames in twenty of set `town` show a road straighter than a bend of 200 m, and nearly all a car in
 the middle of its lane. Taught by those, a dream straightens every road and brings it back under a driver who
-doesn't look.
+doesn't look. A car that stands is one in forty, and its dream boils.
+
+Somebody to follow is rare as well and not drawn more often: dreams took it for usual, and drew vehicles
+that weren't there.
 
 `rare_windows` says which windows a dream needs, `rare_motion` and `rare_place` which frames the meter needs.
 
@@ -20,8 +23,7 @@ from world_model.training.data import Drives
 
 BEND_1PM = 0.005
 LEAVING_M, LEAVING_RAD = 0.5, 0.1  # further off, or more askew, than at the window's start
-FOLLOWING_M, STEADY_M = 40.0, 4.0  # nearer than this, and the distance changes by less than that
-ROLLING_MPS = 3.0
+ROLLING_MPS, STANDING_MPS = 3.0, 0.5
 
 
 def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np.bool_]:
@@ -38,11 +40,10 @@ def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArr
         more: NDArray[np.bool_] = np.abs(then[name]) - np.abs(now[name]) > limit
         return more
 
-    lead = "lead_distance_m"
-    follows = (now[lead] < FOLLOWING_M) & (np.abs(then[lead] - now[lead]) < STEADY_M)
     bends = np.fmax(np.abs(now["curvature_1pm"]), np.abs(then["curvature_1pm"])) > BEND_1PM
     leaves = grows("lane_offset_m", LEAVING_M) | grows("heading_error_rad", LEAVING_RAD)
-    rare: NDArray[np.bool_] = (now["speed_mps"] > ROLLING_MPS) & (bends | leaves | follows)
+    stands = np.fmax(now["speed_mps"], then["speed_mps"]) < STANDING_MPS
+    rare: NDArray[np.bool_] = stands | (now["speed_mps"] > ROLLING_MPS) & (bends | leaves)
     return rare
 
 

@@ -7,14 +7,17 @@ chance goes the recording's way, while the model's own mistakes, which no choice
 are needed beside them: they alone show what long ones are made of.
 
 Free dreams teach something wrong as well. Recorded drivers mostly stay on their lane, so the true next frame
-of a dream whose car is elsewhere shows it back on the lane: the road comes to meet the driver. So dreams
-that have got lost wake up (`lost`).
+of a dream whose car is elsewhere shows it back on the lane: the road comes to meet the driver. And that of
+a dream whose vehicle ahead has come apart shows the vehicle: vehicles come out of nothing. So dreams that
+have got lost wake up (`lost`).
 
 Shapes: B batch, C channels, h w latent map, L tokens of a scale, V vocabulary, n choices,
 S states (`STATE_HEADS`).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -76,9 +79,18 @@ class Steered:
 
 LOST = {"lane_offset_m": 0.5, "heading_error_rad": 0.08}
 """Several times what the reader errs by on the frames that it learns from."""
+LOST_LEAD = 2.0
+"""So many times as far ahead, or as near: one true frame in twenty reads like that, one free dream in seven."""
 
 
 def lost(read_BS: Tensor, true_BS: Tensor) -> Tensor:
-    """Which dreams read as elsewhere on the road than the recording is (B,); unknown labels tell nothing."""
-    away = (read_BS.float() - true_BS).nan_to_num().abs()
-    return torch.stack([away[:, STATE_HEADS.index(name)] > by for name, by in LOST.items()]).any(0)
+    """Which dreams read as elsewhere than the recording is (B,), or as behind another vehicle.
+
+    Unknown labels tell nothing.
+    """
+    read_BS, lead = read_BS.float(), STATE_HEADS.index("lead_distance_m")
+    away = (read_BS - true_BS).nan_to_num().abs()
+    gone = [away[:, STATE_HEADS.index(name)] > by for name, by in LOST.items()]
+    times = read_BS[:, lead].clamp_min(1.0).log() - true_BS[:, lead].clamp_min(1.0).log()
+    gone.append(times.nan_to_num().abs() > math.log(LOST_LEAD))
+    return torch.stack(gone).any(0)
