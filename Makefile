@@ -55,7 +55,7 @@ $(BIN)/python:
 # torch comes first and on its own: which build pip picks (CPU or CUDA) is the machine's pip configuration.
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off "$(TORCH)" -c constraints.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e ".[dev,rl,exchange,openvino]" -c constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e ".[dev,rl,exchange,openvino,serve]" -c constraints.txt
 	@touch $@
 
 # The page of a report is tested in a real browser; where there is none, that test says so and is skipped.

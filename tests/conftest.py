@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 
 # graphs that were exported by hand would change which backend a test runs on
 os.environ["DREAMLANE_EXPORTS"] = tempfile.mkdtemp(prefix="dreamlane-exports-")
@@ -26,3 +28,24 @@ def town() -> str:
     if "town" not in model_names():
         pytest.skip("needs the shipped model assets/models/town")
     return "town"
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A Chromium without a window."""
+    if CHROMIUM is None:
+        pytest.skip("needs a Chromium browser: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS
+        )
+        yield opened
+        opened.close()

@@ -6,6 +6,7 @@ The window reads keys and draws in the main thread; the world ticks in `session.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pygame
@@ -45,13 +46,20 @@ class Viewer:
     """The window and its main loop: `run`, or `open`, `pump` until False, and `close`.
 
     Attributes:
+        settings: as given.
         session: the drive in the other thread.
         screenshots: paths of the pictures saved so far.
     """
 
-    def __init__(self, settings: PlaySettings, driver: Policy | None = None) -> None:
-        """`driver` takes the wheel instead of `settings.policy`."""
-        self._settings = settings
+    def __init__(
+        self,
+        settings: PlaySettings,
+        driver: Policy | None = None,
+        shown: Callable[[pygame.Surface], object] | None = None,
+    ) -> None:
+        """`driver` takes the wheel instead of `settings.policy`; `shown` is called with all that is drawn."""
+        self._shown = shown
+        self.settings = settings
         self._scale = settings.scale
         self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
         policy: Policy = driver or self.wheel
@@ -112,6 +120,8 @@ class Viewer:
             meaning = translate(event) or self.gamepads.translate(event)
             if meaning is Command.QUIT:
                 return False
+            if event.type == pygame.WINDOWEXPOSED:
+                self._drawn = None
             self._obey(meaning)
         alive = self.session.is_alive()  # asked first: its last word comes before its end
         if self.session.error is not None:
@@ -255,7 +265,7 @@ class Viewer:
         if seen == self._drawn:
             return
         if latest is None:
-            what = self._settings.env_arguments.get("world_model", "the reference world")
+            what = self.settings.env_arguments.get("world_model", "the reference world")
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
             self._hud.draw(surface, latest, session.description, Mood(*shown))
@@ -266,11 +276,13 @@ class Viewer:
             if self._help:
                 self._hud.draw_help(surface)
         pygame.display.flip()
+        if self._shown is not None:
+            self._shown(surface)
         self._drawn = seen
         self._drawn_of = latest  # kept, so that no later one gets its id
 
     def _save_picture(self) -> None:
-        path = next_free(self._settings.screenshots, ".png")
+        path = next_free(self.settings.screenshots, ".png")
         pygame.image.save(self._surface, path)
         self.screenshots.append(path)
         print(f"saved {path}")

@@ -26,36 +26,45 @@ def farewell(totals: Totals, world: str) -> str:
     )
 
 
-def play(
-    env: Annotated[str, typer.Option(help="dream or truth")] = "dream",
-    scenario: Annotated[
-        str | None, typer.Option(help="a name, or random; calm_cruise where the model has it")
-    ] = None,
-    model: Annotated[str, typer.Option(help="a shipped model or a checkpoint folder")] = "town",
-    scale: Annotated[int, typer.Option(help="window size, times 256x128")] = 4,
-    fps_limit: Annotated[float, typer.Option(help="ticks/s; 10 is real time, 0 no limit")] = 10.0,
-    frames: Annotated[int | None, typer.Option(help="stop after so many steps")] = None,
-    policy: Annotated[str, typer.Option(help="human or lane_keeper")] = "human",
-    seed: Annotated[int, typer.Option(help="of the first episode")] = 0,
-    deadline: Annotated[
-        float | None,
-        typer.Option(help="milliseconds for a dreamed frame: softer where all of it takes longer"),
-    ] = None,
-    beside: Annotated[
-        str | None,
-        typer.Option(help="truth or a model: another world beside it, under the same keys"),
-    ] = None,
-    difference: Annotated[bool, typer.Option(help="and by how much the two differ")] = False,
-    record: Annotated[
-        Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")
-    ] = None,
-) -> None:
-    """Drive in a window, with the keyboard or a gamepad."""
+Env = Annotated[str, typer.Option(help="dream or truth")]
+Scenario = Annotated[
+    str | None, typer.Option(help="a name, or random; calm_cruise where the model has it")
+]
+Model = Annotated[str, typer.Option(help="a shipped model or a checkpoint folder")]
+Scale = Annotated[int, typer.Option(help="window size, times 256x128")]
+Who = Annotated[str, typer.Option("--policy", help="human or lane_keeper")]
+Seed = Annotated[int, typer.Option(help="of the first episode")]
+Deadline = Annotated[
+    float | None,
+    typer.Option(help="milliseconds for a dreamed frame: softer where all of it takes longer"),
+]
+Beside = Annotated[
+    str | None, typer.Option(help="truth or a model: another world beside it, under the same keys")
+]
+Difference = Annotated[bool, typer.Option(help="and by how much the two differ")]
+Record = Annotated[Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")]
+
+
+def settings_of(
+    env: str,
+    scenario: str | None,
+    model: str,
+    deadline_ms: float | None,
+    beside: str | None,
+    difference: bool,
+    scale: int,
+    **rest: Any,
+) -> PlaySettings:
+    """What the options of `play` and `serve` ask for; `rest` as in `PlaySettings`.
+
+    Raises:
+        ValueError: options that don't go together, or that are unknown.
+    """
     if env not in ENVIRONMENTS:
         raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
     if difference and beside is None:
         raise ValueError("--difference is between two worlds: name the other one with --beside")
-    if deadline is not None and (env != "dream" or beside is not None):
+    if deadline_ms is not None and (env != "dream" or beside is not None):
         raise ValueError("--deadline is for a dream alone: leave out --env truth and --beside")
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
     world = ENVIRONMENTS[env]
@@ -65,19 +74,47 @@ def play(
         arguments |= {"worlds": worlds, "difference": difference}
     elif env == "dream":
         arguments["world_model"] = model
-        arguments["deadline_s"] = None if deadline is None else deadline / 1000
-    settings = PlaySettings(world, arguments, policy, scale, fps_limit, frames, seed, record=record)
+        arguments["deadline_s"] = None if deadline_ms is None else deadline_ms / 1000
+    return PlaySettings(world, arguments, scale=scale, **rest)
+
+
+def play(
+    env: Env = "dream",
+    scenario: Scenario = None,
+    model: Model = "town",
+    scale: Scale = 4,
+    fps_limit: Annotated[float, typer.Option(help="ticks/s; 10 is real time, 0 no limit")] = 10.0,
+    frames: Annotated[int | None, typer.Option(help="stop after so many steps")] = None,
+    policy: Who = "human",
+    seed: Seed = 0,
+    deadline: Deadline = None,
+    beside: Beside = None,
+    difference: Difference = False,
+    record: Record = None,
+) -> None:
+    """Drive in a window, with the keyboard or a gamepad."""
+    settings = settings_of(
+        env, scenario, model, deadline, beside, difference, scale,
+        policy=policy, ticks_per_s=fps_limit, frames=frames, seed=seed, record=record,
+    )  # fmt: skip
     viewer = Viewer(settings)
     viewer.open()
     print(f"Loading. {HELP}", flush=True)
-    said = False
+    drive(viewer)
+
+
+def drive(viewer: Viewer) -> None:
+    """Until it is over, also by Ctrl-C; says on the terminal what runs, and at the end what was driven."""
+    session, said = viewer.session, False
     try:
         while viewer.pump():
-            if not said and viewer.session.latest is not None:
-                print("RUNNING " + " | ".join(what_runs(viewer.session.description)), flush=True)
+            if not said and session.latest is not None:
+                print("RUNNING " + " | ".join(what_runs(session.description)), flush=True)
                 said = True
+    except KeyboardInterrupt:
+        print()  # after the terminal's ^C
     finally:
         viewer.close()
-    print(farewell(viewer.session.totals, viewer.session.description.get("world", env)))
-    if record is not None:
-        print(f"Recorded below {record}: `dreamlane replay RECORDING` shows one.")
+    print(farewell(session.totals, session.description.get("world", "world")))
+    if viewer.settings.record is not None:
+        print(f"Recorded below {viewer.settings.record}: `dreamlane replay RECORDING` shows one.")

@@ -112,6 +112,10 @@ class Session(threading.Thread):
         self.clock.change(factor)
         self._wake.set()
 
+    def pause(self) -> None:
+        """Stop the world's time."""
+        self.paused = True
+
     def toggle_pause(self) -> None:
         """Stop the world's time, or let it go on."""
         self.paused = not self.paused

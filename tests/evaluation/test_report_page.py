@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +21,6 @@ from simulator.evaluation.report_page import media, report_page
 from simulator.evaluation.report_page.charts import chart_svg
 from simulator.videos import write_video
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-in_a_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a Chromium browser: apt-get install chromium"
-)
 PATIENCE_MS = 120_000
 X = (1.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 
@@ -89,18 +81,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS
-        )
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def seen(browser, place):
     """The opened page on a laptop's screen, with what it asked for and complained about."""
     page = browser.new_page(viewport={"width": 1366, "height": 768})
@@ -113,14 +93,12 @@ def seen(browser, place):
     return page, requests, complaints
 
 
-@in_a_browser
 def test_the_page_asks_for_nothing_and_complains_about_nothing(seen, place):
     _, requests, complaints = seen
     assert [url for url in requests if not url.startswith("data:")] == [place.as_uri()]
     assert complaints == []
 
 
-@in_a_browser
 def test_the_first_screen_holds_all_verdicts(seen):
     page, _, _ = seen
     box = page.locator("#verdicts").bounding_box()
@@ -132,7 +110,6 @@ def test_the_first_screen_holds_all_verdicts(seen):
     assert page.locator("#verdicts li").count() == 12
 
 
-@in_a_browser
 @pytest.mark.parametrize("width", [1366, 820])
 def test_nothing_sticks_out_sideways(seen, width):
     page, _, _ = seen
@@ -143,7 +120,6 @@ def test_nothing_sticks_out_sideways(seen, width):
     page.set_viewport_size({"width": 1366, "height": 768})
 
 
-@in_a_browser
 def test_pictures_are_shown_and_clips_can_be_played(seen):
     page, _, _ = seen
     page.wait_for_function("[...document.querySelectorAll('video')].every(v => v.readyState >= 2)")
@@ -155,7 +131,6 @@ def test_pictures_are_shown_and_clips_can_be_played(seen):
     assert sorted(set(widths)) == [192, 1536]  # a clip's last frame, for paper; the sheet, shrunk
 
 
-@in_a_browser
 def test_colours_follow_the_reader_s_setting_and_paper(seen):
     page, _, _ = seen
 

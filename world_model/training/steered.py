@@ -80,7 +80,7 @@ class Steered:
 LOST = {"lane_offset_m": 0.5, "heading_error_rad": 0.08}
 """Several times what the reader errs by on the frames that it learns from."""
 LOST_LEAD = 2.0
-"""So many times as far ahead, or as near: one true frame in twenty reads like that, one free dream in seven."""
+"""So many times as far ahead, or as near: one true frame in twenty reads so, one free dream in seven."""
 
 
 def lost(read_BS: Tensor, true_BS: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The window in a browser: `dreamlane serve`."""
