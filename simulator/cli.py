@@ -30,8 +30,8 @@ class Verb:
 
 VERBS = (
     Verb("demo", "simulator.demo:demo", "Drive a dream for 300 frames; write a video.", "Drive"),
-    Verb("play", "simulator.viewer.cli:play", "Drive with the keyboard in a window.", "Drive"),
-    Verb("serve", "simulator.viewer.web.cli:serve", "Drive in a browser.", "Drive"),
+    Verb("play", "simulator.play_cli:play", "Drive with the keyboard in a window.", "Drive"),
+    Verb("serve", "simulator.serve_cli:serve", "Drive in a browser.", "Drive"),
     Verb("replay", "simulator.replay.cli:replay", "Show, verify, branch a recording.", "Drive"),
     Verb("scenarios", "simulator.scenario_cli:app", "List, show, check what is driven.", "Drive"),
     Verb("collect", "simulator.recording.collect_cli:collect", "Record drives.", "Learn"),

@@ -6,15 +6,17 @@ The window reads keys and draws in the main thread; the world ticks in `session.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pygame
 
 from agents.lane_keeper import LaneKeeper
 from agents.policy import Policy
 from simulator.viewer.display import open_display
-from simulator.viewer.files import next_free
+from simulator.viewer.files import save_picture
 from simulator.viewer.film import FILMING
 from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
@@ -31,7 +33,8 @@ from simulator.viewer.inputs import (
     Unplugged,
     translate,
 )
-from simulator.viewer.painting import Brush
+from simulator.viewer.menu import Menu, Place
+from simulator.viewer.painting import Easel
 from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
 from simulator.viewer.settings import LARGEST, SMALLEST, PlaySettings
@@ -56,32 +59,32 @@ class Viewer:
         settings: PlaySettings,
         driver: Policy | None = None,
         shown: Callable[[pygame.Surface], object] | None = None,
+        places: Sequence[Place] = (),
     ) -> None:
-        """`driver` takes the wheel instead of `settings.policy`; `shown` is called with all that is drawn."""
+        """`driver` takes the wheel instead of `settings.policy`, `shown` is called with all that is drawn,
+        `places` are on the menu."""
         self._shown = shown
         self.settings = settings
         self._scale = settings.scale
         self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
-        policy: Policy = driver or self.wheel
-        self.session = Session(
-            settings.env_id,
-            settings.env_arguments,
-            policy,
-            settings.ticks_per_s,
-            settings.seed,
-            settings.frames,
-            # A person needs a moment to find the keys; a counted drive must not hang without one.
-            wait_for_driver=policy is self.wheel and self.wheel.manual and settings.frames is None,
-            record=settings.record,
-            videos=settings.videos,
-        )
+        self._policy: Policy = driver or self.wheel
+        self._menu = Menu(places)
+        self._begin(Totals())
         self.screenshots: list[Path] = []
         self._fullscreen = False
         self._help = self._panels = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
         self._drawn_of: object = None
-        self._brush = Brush()
+
+    def _begin(self, totals: Totals, options: Mapping[str, Any] | None = None) -> None:
+        """A drive in another thread; `start` it when the window is there."""
+        settings, person = self.settings, self._policy is self.wheel and self.wheel.manual
+        # A person needs a moment to find the keys; a counted drive must not hang without one.
+        waits = person and settings.frames is None
+        self.session = Session(settings, self._policy, waits, options, totals)
+        self._easel = Easel(self.session.painting, self.session.travel.say)
+        self._opened_s = time.perf_counter()
 
     def run(self) -> Totals:
         """Open the window, drive until the person quits or `frames` are done, close it."""
@@ -106,7 +109,6 @@ class Viewer:
         self._hud = Hud()
         self._resize()
         pygame.display.set_caption("Dreamlane")
-        self._opened_s = time.perf_counter()
         self.session.start()
 
     def pump(self) -> bool:
@@ -117,6 +119,9 @@ class Viewer:
         """
         first = pygame.event.wait(POLL_MS)
         for event in [first, *pygame.event.get()]:
+            if self._menu.is_open and event.type not in (pygame.QUIT, pygame.WINDOWEXPOSED):
+                self._ask_menu(event)
+                continue
             meaning = translate(event) or self.gamepads.translate(event)
             if meaning is Command.QUIT:
                 return False
@@ -154,15 +159,13 @@ class Viewer:
             case Rewind(down):
                 travel.rewind(down)
             case Stroke(place, what):
-                self._paint(place, what)
+                self._easel.stroke(place, what)
             case Put(place):
-                if self._hud.picture.collidepoint(place) and not self._cannot_paint():
-                    session.painting.put(self._brush.chosen, self._pixel(place))
+                self._easel.put(place)
             case Choose(steps):
-                if not self._cannot_paint():
-                    travel.say(f"a right click puts: {self._brush.choose(steps)}")
+                self._easel.choose(steps)
             case FocusLost():
-                self._paint((0, 0), "up")
+                self._easel.stroke((0, 0), "up")
                 self.wheel.let_go()
                 travel.rewind(False)
             case Command.STEP:
@@ -178,6 +181,10 @@ class Viewer:
                 travel.mark()
             case Command.RETURN:
                 travel.go_to_mark()
+            case Command.MENU:
+                if session.latest is not None:  # a world that still loads can't be left
+                    self._menu.toggle()
+                    self._was_paused, session.paused = session.paused, self._menu.is_open
             case Command.HELP:
                 self._help = not self._help
             case Command.PANELS:
@@ -204,27 +211,31 @@ class Viewer:
                 return
         session.wake()
 
-    def _cannot_paint(self) -> str:
-        """Why not, which is said to the driver; empty where one can."""
-        why_not = self.session.painting.why_not
-        if why_not:
-            self.session.travel.say(why_not)
-        return why_not
+    def _ask_menu(self, event: pygame.event.Event) -> None:
+        """While it is open all keys are its own, and the world's time stands still."""
+        place = self._menu.handle(event)
+        if place is not None:
+            self._go_to(place)
+        if not self._menu.is_open:
+            self.session.paused = self._was_paused and place is None
+            self._drawn = None
+            self.session.wake()
 
-    def _pixel(self, place: tuple[int, int]) -> tuple[float, float]:
-        return self._brush.pixel(place, self._hud.picture, self._shape)
-
-    def _paint(self, place: tuple[int, int], what: str) -> None:
-        """Time stands still while the brush is down; what it marked is gone when it goes up."""
-        painting, brush = self.session.painting, self._brush
-        if what == "down":
-            if self._hud.picture.collidepoint(place) and not self._cannot_paint():
-                brush.down(self._pixel(place), self._shape)
-        elif what == "move":
-            brush.move(self._pixel(place))
-        elif (mask := brush.up()) is not None:
-            painting.erase(mask)
-        painting.held = brush.mask is not None
+    def _go_to(self, place: Place) -> None:
+        """Drive there: in the same world from its start, or in another one, which has to load."""
+        old = self.settings
+        same = old.env_id == place.env_id and all(
+            old.env_arguments.get(name) == value for name, value in place.env_arguments.items()
+        )
+        self.wheel.let_go()
+        if same:
+            self.session.ask_reset(options=place.options)
+            return
+        self.session.stop()
+        self.session.join(timeout=30.0)
+        self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
+        self._begin(self.session.totals, place.options)
+        self.session.start()
 
     def _resize(self) -> None:
         latest = self.session.latest
@@ -247,9 +258,11 @@ class Viewer:
         still = "rewinding" if session.travel.rewinding else "waiting" if session.waiting else ""
         still = still or ("paused" if session.paused else "")
         surface = self._surface = pygame.display.get_surface() or self._surface
-        if latest is None:
+        if self._menu.is_open:
+            seen: object = self._menu.version, surface.get_size()
+        elif latest is None:
             waited_s = time.perf_counter() - self._opened_s
-            seen: object = round(waited_s * 20)
+            seen = round(waited_s * 20)
         else:
             at_wheel = "you" if self.wheel.manual else "autopilot"
             notice = session.travel.notice or (FILMING if session.film.running else "")
@@ -260,19 +273,22 @@ class Viewer:
                 self._help,
                 self._panels,
                 surface.get_size(),
-                self._brush.strokes,
+                self._easel.brush.strokes,
             )
         if seen == self._drawn:
             return
-        if latest is None:
+        if self._menu.is_open:
+            self._menu.draw(surface, self._hud.text)
+        elif latest is None:
             what = self.settings.env_arguments.get("world_model", "the reference world")
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
             self._hud.draw(surface, latest, session.description, Mood(*shown))
             if self._panels:
                 self._hud.draw_panels(surface, recent(session.travel.timeline.now))
-            if self._brush.mask is not None:
-                self._hud.draw_marked(surface, self._brush.mask)
+            self._easel.picture, self._easel.shape = self._hud.picture, latest.frame.shape[:2]
+            if self._easel.brush.mask is not None:
+                self._hud.draw_marked(surface, self._easel.brush.mask)
             if self._help:
                 self._hud.draw_help(surface)
         pygame.display.flip()
@@ -282,7 +298,5 @@ class Viewer:
         self._drawn_of = latest  # kept, so that no later one gets its id
 
     def _save_picture(self) -> None:
-        path = next_free(self.settings.screenshots, ".png")
-        pygame.image.save(self._surface, path)
-        self.screenshots.append(path)
-        print(f"saved {path}")
+        self.screenshots.append(save_picture(self._surface, self.settings.screenshots))
+        self.session.travel.say(f"saved {self.screenshots[-1]}")

@@ -61,8 +61,8 @@ class Hud:
         """The screen before the first frame: something moves, so that it doesn't look dead."""
         surface.fill(PANEL)
         width, height = surface.get_size()
-        self._text(surface, what, (width // 2, height // 2 - height // 12), height // 14, INK, 0.5)
-        self._text(
+        self.text(surface, what, (width // 2, height // 2 - height // 12), height // 14, INK, 0.5)
+        self.text(
             surface,
             f"{seconds:.1f} s",
             (width // 2, height // 2 + height // 8),
@@ -136,11 +136,11 @@ class Hud:
         width, height = surface.get_size()
         _darken(surface, surface.get_rect(), 215)
         row = height // (len(ALL_KEYS) + 4)
-        self._text(surface, "Keys", (width // 2, row // 2), row, INK, 0.5)
+        self.text(surface, "Keys", (width // 2, row // 2), row, INK, 0.5)
         for i, (keys, meaning) in enumerate(ALL_KEYS, 2):
-            self._text(surface, keys, (round(width * 0.36), i * row), round(row * 0.6), WARN, 1.0)
-            self._text(surface, meaning, (round(width * 0.39), i * row), round(row * 0.6), INK)
-        self._text(surface, "F1 closes", (width // 2, height - row), round(row * 0.6), DIM, 0.5)
+            self.text(surface, keys, (round(width * 0.36), i * row), round(row * 0.6), WARN, 1.0)
+            self.text(surface, meaning, (round(width * 0.39), i * row), round(row * 0.6), INK)
+        self.text(surface, "F1 closes", (width // 2, height - row), round(row * 0.6), DIM, 0.5)
 
     def _panel(
         self,
@@ -155,10 +155,10 @@ class Hud:
         left, top = panel.left + pad, panel.top + pad
         info = snapshot.info
         speed = info.get("speed_mps", math.nan)
-        digits = self._text(
+        digits = self.text(
             surface, _number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK
         )
-        self._text(surface, "km/h", (left + digits + line // 2, top + round(line * 1.5)), line, DIM)
+        self.text(surface, "km/h", (left + digits + line // 2, top + round(line * 1.5)), line, DIM)
         gauges = pygame.Rect(left + line * 8, top, max(line * 9, panel.width // 5), line)
         # The root shows the few percent of full lock that are used at speed.
         steer = -float(snapshot.action[0])
@@ -179,7 +179,7 @@ class Hud:
             f"surprise {_number(info.get('surprise', math.nan), '.2f')}",
         )
         for row, text in enumerate(facts):
-            self._text(
+            self.text(
                 surface, text, (gauges.right + line, top + round(row * line * 1.5)), line, INK
             )
         on_time = snapshot.missed == 0
@@ -192,18 +192,18 @@ class Hud:
         if snapshot.branches > 1:
             driver += f", {snapshot.branches} branches (B)"
         bottom = panel.bottom - pad - round(line * 2.1)
-        self._text(surface, "  |  ".join(what_runs(description)), (left, bottom), line, WARN)
-        self._text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
+        self.text(surface, "  |  ".join(what_runs(description)), (left, bottom), line, WARN)
+        self.text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
         low = bottom + round(line * 1.2)
         small = round(line * 0.9)
-        self._text(surface, mood.notice or HELP, (left, low), small, WARN if mood.notice else DIM)
-        self._text(surface, driver, (panel.right - pad, low), small, INK, 1.0)
+        self.text(surface, mood.notice or HELP, (left, low), small, WARN if mood.notice else DIM)
+        self.text(surface, driver, (panel.right - pad, low), small, INK, 1.0)
 
     def _gauge(
         self, surface: pygame.Surface, box: pygame.Rect, label: str, value: float, colour: Colour
     ) -> None:
         """A bar that grows from the middle: right for positive values, all of it at 1."""
-        self._text(surface, label, box.topleft, box.height, DIM)
+        self.text(surface, label, box.topleft, box.height, DIM)
         bar = pygame.Rect(
             box.left + box.height * 4, box.top, box.width - box.height * 4, box.height
         )
@@ -218,7 +218,7 @@ class Hud:
     ) -> None:
         third = pygame.Rect(box.left, box.centery - box.height // 6, box.width, box.height // 3)
         _darken(surface, third, 150)
-        self._text(
+        self.text(
             surface,
             title,
             (box.centerx, box.centery - box.height // 8),
@@ -226,7 +226,7 @@ class Hud:
             colour,
             0.5,
         )
-        self._text(
+        self.text(
             surface, hint, (box.centerx, box.centery + box.height // 24), box.height // 16, INK, 0.5
         )
 
@@ -249,7 +249,7 @@ class Hud:
             self._fonts[size] = pygame.font.Font(None, size)
         return self._fonts[size]
 
-    def _text(
+    def text(
         self,
         surface: pygame.Surface,
         text: str,

@@ -29,6 +29,7 @@ class Command(enum.Enum):
     MARK = "mark"
     RETURN = "return"
     HELP = "help"
+    MENU = "menu"
     PANELS = "panels"
     FILM = "film"
 
@@ -125,16 +126,20 @@ COMMANDS = {
     pygame.K_F5: Command.MARK,
     pygame.K_F9: Command.RETURN,
     pygame.K_F1: Command.HELP,
+    pygame.K_TAB: Command.MENU,
     pygame.K_g: Command.PANELS,
     pygame.K_v: Command.FILM,
 }
 
 REWIND = pygame.K_BACKSPACE
 
-HELP = "WASD or arrows · Backspace goes back in time · Space pause · F1 all keys"
+HELP = (
+    "WASD or arrows · Tab where to drive · Backspace goes back in time · Space pause · F1 all keys"
+)
 
 ALL_KEYS = (
     ("arrows, W A S D", "steer, throttle, brake; takes over from the autopilot"),
+    ("Tab", "another world or scenario"),
     ("M", "you or the autopilot"),
     ("Backspace, held", "back in time"),
     ("B", "to the next branch of what was driven"),

@@ -1,11 +1,12 @@
 """Painting on the picture: the mouse marks what shall go, or puts something on the road.
 
-The window holds the brush (`Brush`); what it painted is done in the world's thread (`Painting`).
+The window holds the brush (`Easel`, `Brush`); what it painted is done in the world's thread (`Painting`).
 """
 
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import cv2
@@ -122,3 +123,54 @@ class Painting:
         if mask is None:
             mask, pasted = palette.put(frame, name, *place)
         return world.repaint(mask, pasted)
+
+
+class Easel:
+    """What the mouse does over the picture.
+
+    Args:
+        painting: takes what was painted.
+        say: tells the driver something.
+
+    Attributes:
+        picture: where in the window the frame is.
+        shape: of the frame.
+    """
+
+    def __init__(self, painting: Painting, say: Callable[[str], None]) -> None:
+        self.picture, self.shape = pygame.Rect(0, 0, 1, 1), (1, 1)
+        self.brush = Brush()
+        self._painting, self._say = painting, say
+
+    def stroke(self, place: tuple[int, int], what: str) -> None:
+        """Time stands still while the brush is down; what it marked is gone when it goes up."""
+        brush = self.brush
+        if what == "down":
+            if self._can_paint(place):
+                brush.down(self._pixel(place), self.shape)
+        elif what == "move":
+            brush.move(self._pixel(place))
+        elif (mask := brush.up()) is not None:
+            self._painting.erase(mask)
+        self._painting.held = brush.mask is not None
+
+    def put(self, place: tuple[int, int]) -> None:
+        """Stand the chosen thing there."""
+        if self._can_paint(place):
+            self._painting.put(self.brush.chosen, self._pixel(place))
+
+    def choose(self, steps: int) -> None:
+        """Another thing to put."""
+        if self._can_paint(self.picture.center):
+            self._say(f"a right click puts: {self.brush.choose(steps)}")
+
+    def _can_paint(self, place: tuple[int, int]) -> bool:
+        """Whether one can there; where the world is why not, that is said to the driver."""
+        if not self.picture.collidepoint(place):
+            return False
+        if self._painting.why_not:
+            self._say(self._painting.why_not)
+        return not self._painting.why_not
+
+    def _pixel(self, place: tuple[int, int]) -> Place:
+        return self.brush.pixel(place, self.picture, self.shape)

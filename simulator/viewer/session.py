@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -22,6 +21,7 @@ from agents.policy import Policy
 from simulator.viewer.clock import Clock
 from simulator.viewer.film import Film
 from simulator.viewer.painting import Painting
+from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Snapshot, Totals
 from simulator.viewer.timeline import Moment
 from simulator.viewer.travel import Travel
@@ -37,44 +37,35 @@ class Session(threading.Thread):
     """Ticks an environment under a policy until `stop` is called or `max_steps` are driven.
 
     Args:
-        env_id: a Gymnasium id whose observation is the camera, (H, W, 3) uint8.
-        env_arguments: passed on to `gymnasium.make`.
+        settings: what is driven, at what pace, for how long, and what is kept. The world's observation is the
+            camera, (H, W, 3) uint8; seeds count up from start to start.
         policy: who drives.
-        ticks_per_s: the world's pace; 0 for as fast as it goes.
-        seed: of the first start; others count up.
-        max_steps: stop after as many steps, None never.
         wait_for_driver: hold every episode at its first frame until `go` is called.
-        record: folder for recordings of every episode, None for none.
-        videos: folder for videos.
+        options: of every reset, such as the scenario.
+        totals: to count on from.
     """
 
     def __init__(
         self,
-        env_id: str,
-        env_arguments: Mapping[str, Any],
+        settings: PlaySettings,
         policy: Policy,
-        ticks_per_s: float = 10.0,
-        seed: int = 0,
-        max_steps: int | None = None,
         wait_for_driver: bool = False,
-        record: Path | None = None,
-        videos: Path = Path("outputs/videos"),
+        options: Mapping[str, Any] | None = None,
+        totals: Totals | None = None,
     ) -> None:
         super().__init__(name="world", daemon=True)
         self.latest: Snapshot | None = None
         self.description: dict[str, str] = {}
         self.error: BaseException | None = None
-        self.totals = Totals()
+        self.totals = totals or Totals()
         self.paused = False
         self.waiting = wait_for_driver  # a key pressed while the world loads counts
         self._wait_for_driver = wait_for_driver
-        self._env_id, self._env_arguments = env_id, dict(env_arguments)
-        self._policy, self._seed, self._max_steps = policy, seed, max_steps
-        self._record = record
-        self.clock = Clock(ticks_per_s)
+        self._settings, self._policy, self._options = settings, policy, options
+        self.clock = Clock(settings.ticks_per_s)
         self.travel = Travel()
         self.painting = Painting()
-        self.film = Film(videos, self.travel.say)
+        self.film = Film(settings.videos, self.travel.say)
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
@@ -86,8 +77,9 @@ class Session(threading.Thread):
         self._stop_asked.set()
         self._wake.set()
 
-    def ask_reset(self, elsewhere: bool = False) -> None:
-        """Begin again at the next tick: the same start, or the next one."""
+    def ask_reset(self, elsewhere: bool = False, options: Mapping[str, Any] | None = None) -> None:
+        """Begin again at the next tick: the same start, or the next one; from then on with other options."""
+        self._options = options or self._options
         self._start += elsewhere
         self._reset_asked.set()
         self._wake.set()
@@ -125,17 +117,16 @@ class Session(threading.Thread):
         """The thread's body. An exception ends the drive and is kept in `error`."""
         try:
             environment: gymnasium.Env[Any, Any]
-            environment = gymnasium.make(self._env_id, **self._env_arguments)
-            if self._record is not None:
+            environment = gymnasium.make(self._settings.env_id, **self._settings.env_arguments)
+            if self._settings.record is not None:
                 from simulator.recording.recorder import RecordEpisodes
 
-                environment = RecordEpisodes(environment, self._record)
+                environment = RecordEpisodes(environment, self._settings.record)
             self.travel.why_not = self._why_no_way_back(environment)
             able = hasattr(environment.unwrapped, "repaint")
             self.painting.why_not = "" if able else "this world can't be painted on"
-            if (
-                self._record is not None
-            ):  # what is recorded can be driven again by its actions alone
+            if self._settings.record is not None:
+                # what is recorded can be driven again by its actions alone
                 self.painting.why_not = "no painting while recording"
             with closing(environment), closing(self.film):
                 describe = getattr(environment.unwrapped, "describe", dict)
@@ -182,11 +173,12 @@ class Session(threading.Thread):
             else:
                 self._single.clear()
                 observation, info = self._tick(environment, observation, info)
-                if self._max_steps is not None and self.totals.steps >= self._max_steps:
+                frames = self._settings.frames
+                if frames is not None and self.totals.steps >= frames:
                     return
 
     def _why_no_way_back(self, environment: gymnasium.Env[Any, Any]) -> str:
-        if self._record is not None:  # it has to go on as it began
+        if self._settings.record is not None:  # it has to go on as it began
             return "no way back while recording"
         able = hasattr(environment.unwrapped, "save_state")
         return "" if able else "this world can't go back"
@@ -226,8 +218,10 @@ class Session(threading.Thread):
             self.waiting = self._wait_for_driver
         self._single.clear()
         self._travelled = False  # since the last tick
-        seed = self._seed + self._start
-        observation, info = environment.reset(seed=seed)
+        seed = self._settings.seed + self._start
+        observation, info = environment.reset(
+            seed=seed, options=dict(self._options) if self._options else None
+        )
         self._policy.reset(seed)
         self.totals.episodes += 1
         self._publish(environment, observation, info, np.zeros(2, np.float32), 0.0, "", first=True)
@@ -280,7 +274,7 @@ class Session(threading.Thread):
         )
         (self.travel.begin if first else self.travel.timeline.add)(moment)
         rate_hz = round(1 / (self.clock.full_period_s or 0.1))
-        self.film.add(moment, rate_hz, self.description, self._seed + self._start)
+        self.film.add(moment, rate_hz, self.description, self._settings.seed + self._start)
         self._show(moment)
 
     def _show(self, moment: Moment) -> None:

@@ -12,6 +12,7 @@ import pygame
 import pytest
 
 from simulator.viewer.app import Viewer
+from simulator.viewer.session import Session
 from simulator.viewer.settings import PlaySettings
 
 ENDING_STEP = 12
@@ -25,7 +26,7 @@ class PacedEnv(gymnasium.Env[Any, Any]):
 
     def __init__(self, step_s: float = 0.0, ends: bool = False, broken: bool = False) -> None:
         self._step_s, self._ends, self._broken = step_s, ends, broken
-        self._steps = 0
+        self._steps, self._scenario = 0, "usual"
 
     def save_state(self) -> int:
         return self._steps
@@ -39,11 +40,12 @@ class PacedEnv(gymnasium.Env[Any, Any]):
     def _result(self) -> tuple[np.ndarray, dict[str, Any]]:
         frame = np.full((128, 256, 3), 40 + self._steps % 200, np.uint8)
         reason = "collision" if self._ends and self._steps == ENDING_STEP else ""
-        return frame, {"speed_mps": 5.0, "time_s": self._steps / 10, "termination_reason": reason}
+        info = {"speed_mps": 5.0, "time_s": self._steps / 10, "termination_reason": reason}
+        return frame, info | {"scenario": self._scenario}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
-        self._steps = 0
+        self._steps, self._scenario = 0, (options or {}).get("scenario", "usual")
         return self._result()
 
     def step(self, action: np.ndarray) -> Any:
@@ -81,9 +83,13 @@ class Driven:
     """A viewer with helpers that post real key events and pump until something holds."""
 
     def __init__(self, viewer: Viewer) -> None:
-        self.viewer, self.session = viewer, viewer.session
+        self.viewer = viewer
         self.running = True
         viewer.open()
+
+    @property
+    def session(self) -> Session:
+        return self.viewer.session
 
     @property
     def action(self) -> np.ndarray:
@@ -131,8 +137,10 @@ def drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[.
         env_id: str = "toy/Paced-v0", env_arguments: dict[str, Any] | None = None, **settings: Any
     ) -> Driven:
         folders = {"screenshots": tmp_path, "videos": tmp_path}
+        places = settings.pop("places", ())
         settings = {"ticks_per_s": 50.0, "scale": 2, **folders, **settings}
-        opened.append(Driven(Viewer(PlaySettings(env_id, env_arguments or {}, **settings))))
+        asked = PlaySettings(env_id, env_arguments or {}, **settings)
+        opened.append(Driven(Viewer(asked, places=places)))
         return opened[-1]
 
     yield start

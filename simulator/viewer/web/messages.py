@@ -29,6 +29,10 @@ NAMED = {
     "ArrowUp": pygame.K_UP,
     "ArrowDown": pygame.K_DOWN,
     "Backspace": pygame.K_BACKSPACE,
+    "Tab": pygame.K_TAB,
+    "Enter": pygame.K_RETURN,
+    "PageUp": pygame.K_PAGEUP,
+    "PageDown": pygame.K_PAGEDOWN,
     **{f"F{n}": getattr(pygame, f"K_F{n}") for n in range(1, 13)},
 }
 """Keys by the names that browsers give them; of all others the name is the character."""
@@ -36,10 +40,14 @@ NAMED = {
 OF_THE_WINDOW = (Command.QUIT, Command.FULLSCREEN, Command.LARGER, Command.SMALLER)
 """What a page has no say in: it has a tab to close and a size of its own."""
 
+OF_THE_MENU = (pygame.K_RETURN, pygame.K_PAGEUP, pygame.K_PAGEDOWN)
+
 
 def known_keys() -> list[str]:
     """Keys that a page sends on, by their browser's names; all others stay the browser's."""
-    wanted = {REWIND, *CONTROLS} | {k for k, c in COMMANDS.items() if c not in OF_THE_WINDOW}
+    wanted = {REWIND, *CONTROLS, *OF_THE_MENU} | {
+        k for k, c in COMMANDS.items() if c not in OF_THE_WINDOW
+    }
     named = [name for name, key in NAMED.items() if key in wanted]
     return named + [chr(key) for key in sorted(wanted) if key < 128 and chr(key).isprintable()]
 

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from simulator.places import DREAM, TRUTH, places
 from simulator.viewer.app import Viewer
 from simulator.viewer.inputs import HELP
 from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Totals, what_runs
 
-ENVIRONMENTS = {"dream": "dreamlane/Dream-v0", "truth": "dreamlane/Truth-v0"}
+ENVIRONMENTS = {"dream": DREAM, "truth": TRUTH}
 PAIR = "dreamlane/Pair-v0"
 
 
@@ -97,7 +98,7 @@ def play(
         env, scenario, model, deadline, beside, difference, scale,
         policy=policy, ticks_per_s=fps_limit, frames=frames, seed=seed, record=record,
     )  # fmt: skip
-    viewer = Viewer(settings)
+    viewer = Viewer(settings, places=places())
     viewer.open()
     print(f"Loading. {HELP}", flush=True)
     drive(viewer)

@@ -10,8 +10,8 @@ from typing import Annotated
 import pygame
 import typer
 
-from simulator.viewer.app import Viewer
-from simulator.viewer.cli import (
+from simulator.places import places
+from simulator.play_cli import (
     Beside,
     Deadline,
     Difference,
@@ -25,6 +25,7 @@ from simulator.viewer.cli import (
     drive,
     settings_of,
 )
+from simulator.viewer.app import Viewer
 from simulator.viewer.web.messages import BROWSER
 from simulator.viewer.web.screen import Screen
 from simulator.viewer.web.server import LOOPBACK, Server, bound
@@ -55,7 +56,7 @@ def serve(
     with bound(host, port) as listening:
         os.environ["SDL_VIDEODRIVER"] = "dummy"  # the window is the page
         screen = Screen()
-        viewer = Viewer(settings, shown=screen.publish)
+        viewer = Viewer(settings, shown=screen.publish, places=places())
 
         def post(event: pygame.event.Event) -> None:
             with suppress(pygame.error):  # the window is closed already

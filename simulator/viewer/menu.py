@@ -1,0 +1,182 @@
+"""The screen on which one chooses where to drive: a picture of each place, below its world's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+import numpy as np
+import pygame
+from numpy.typing import NDArray
+
+from simulator.viewer.colours import DIM, DRAWN, INK, PANEL, WARN
+
+COLUMNS = 5
+SHAPE = 0.5  # height of a picture as a share of its width
+HINT = "arrows, Enter drives there · or click · Tab closes"
+
+Text = Callable[..., int]
+"""Draws text as `Hud.text` does."""
+
+
+class Place(Protocol):
+    """Where one can drive."""
+
+    @property
+    def world(self) -> str: ...
+    @property
+    def scenario(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+    @property
+    def env_id(self) -> str: ...
+    @property
+    def env_arguments(self) -> Mapping[str, Any]: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+    @property
+    def picture(self) -> Callable[[], NDArray[np.uint8] | None]: ...
+
+
+class Menu:
+    """Shows places and says which one is chosen.
+
+    Args:
+        places: those of one world side by side.
+
+    Attributes:
+        is_open: whether it is on the screen.
+        version: changes with what it shows.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.places = list(places)
+        self.is_open = False
+        self.version = 0
+        self._at = 0
+        self._top = 0  # first row on the screen
+        self._pictures: dict[int, pygame.Surface] = {}
+        self._boxes: dict[int, pygame.Rect] = {}
+        # rows of indices, each row of one world
+        self._rows: list[list[int]] = []
+        for _, group in groupby(range(len(self.places)), lambda i: self.places[i].world):
+            numbers = list(group)
+            self._rows += [numbers[i : i + COLUMNS] for i in range(0, len(numbers), COLUMNS)]
+
+    def toggle(self) -> None:
+        """Open or close it."""
+        self.is_open = not self.is_open and bool(self.places)
+        self.version += 1
+
+    def handle(self, event: pygame.event.Event) -> Place | None:
+        """Take in an event while it is open; the place that was chosen, None as long as none is."""
+        self.version += 1
+        if event.type == pygame.KEYDOWN:
+            if event.key in (pygame.K_TAB, pygame.K_ESCAPE):
+                self.is_open = False
+            elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
+                return self._choose(self._at)
+            else:
+                self._move(event.key)
+        elif event.type == pygame.MOUSEWHEEL:
+            self._step(0, -1 if event.y > 0 else 1)
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == pygame.BUTTON_LEFT:
+            for i, box in self._boxes.items():
+                if box.collidepoint(event.pos):
+                    return self._choose(i)
+        return None
+
+    def _choose(self, i: int) -> Place:
+        self._at, self.is_open = i, False
+        return self.places[i]
+
+    def _move(self, key: int) -> None:
+        steps = {
+            pygame.K_LEFT: (-1, 0),
+            pygame.K_RIGHT: (1, 0),
+            pygame.K_UP: (0, -1),
+            pygame.K_DOWN: (0, 1),
+            pygame.K_PAGEUP: (0, -3),
+            pygame.K_PAGEDOWN: (0, 3),
+        }
+        if key in steps:
+            self._step(*steps[key])
+
+    def _step(self, across: int, down: int) -> None:
+        if across:
+            self._at = min(max(self._at + across, 0), len(self.places) - 1)
+            return
+        row = self._row_of(self._at)
+        target = self._rows[min(max(row + down, 0), len(self._rows) - 1)]
+        self._at = target[min(self._rows[row].index(self._at), len(target) - 1)]
+
+    def _row_of(self, i: int) -> int:
+        return next(n for n, row in enumerate(self._rows) if i in row)
+
+    def draw(self, surface: pygame.Surface, text: Text) -> bool:
+        """Draw it; False if pictures are still to be read, of which each call reads one."""
+        surface.fill(PANEL)
+        width, height = surface.get_size()
+        gap = max(4, width // 80)
+        tile = (width - gap) // COLUMNS - gap
+        line = max(10, tile // 11)
+        row_height = round(tile * SHAPE) + round(1.6 * line) + gap
+        footer = 3 * line + gap
+        text(surface, "Where to?", (gap, gap // 2), round(1.3 * line), INK)
+        text(surface, HINT, (width - gap, gap // 2 + line // 4), line, DIM, 1.0)
+        head = round(1.9 * line) + gap // 2
+        self._scroll(row_height, round(1.5 * line), height - head - footer)
+        self._boxes.clear()
+        done, y, last = True, head, ""
+        for row in self._rows[self._top :]:
+            world = self.places[row[0]].world
+            title = 0 if world == last else round(1.5 * line)
+            if y + title + row_height > height - footer:
+                break
+            if title:
+                text(surface, world, (gap, y), line, WARN)
+            y, last = y + title, world
+            for column, i in enumerate(row):
+                box = pygame.Rect(gap + column * (tile + gap), y, tile, round(tile * SHAPE))
+                self._boxes[i] = box
+                if i not in self._pictures and done:
+                    self._pictures[i] = self._read(i)
+                    done = False
+                if i in self._pictures:
+                    surface.blit(pygame.transform.smoothscale(self._pictures[i], box.size), box)
+                else:
+                    pygame.draw.rect(surface, (50, 56, 62), box)
+                if i == self._at:
+                    pygame.draw.rect(
+                        surface, DRAWN, box.inflate(gap // 2, gap // 2), max(2, gap // 4)
+                    )
+                name = self.places[i].scenario.replace("_", " ")
+                ink = INK if i == self._at else DIM
+                text(surface, name, (box.left, box.bottom + line // 4), line, ink)
+            y += row_height
+        chosen = self.places[self._at]
+        text(surface, chosen.about or chosen.world, (gap, height - 2 * line), line, INK)
+        if not done:
+            self.version += 1
+        return done
+
+    def _scroll(self, row_height: int, title: int, room: int) -> None:
+        """So that the chosen row can be seen."""
+        row = self._row_of(self._at)
+        self._top = min(self._top, row)
+        while self._top < row and self._height(self._top, row, row_height, title) > room:
+            self._top += 1
+
+    def _height(self, first: int, last: int, row_height: int, title: int) -> int:
+        worlds = {self.places[row[0]].world for row in self._rows[first : last + 1]}
+        return (last - first + 1) * row_height + len(worlds) * title
+
+    def _read(self, i: int) -> pygame.Surface:
+        frame = self.places[i].picture()
+        if frame is None:
+            blank = pygame.Surface((2, 1))
+            blank.fill((50, 56, 62))
+            return blank
+        size = (frame.shape[1], frame.shape[0])
+        return pygame.image.frombuffer(np.ascontiguousarray(frame).tobytes(), size, "RGB")

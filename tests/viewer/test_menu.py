@@ -1,0 +1,188 @@
+"""The menu: places with pictures, chosen by keys or the mouse, in the same world or in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pygame
+import pytest
+
+from simulator.places import Place, places
+from simulator.viewer.menu import COLUMNS, Menu
+
+EMPTY = (50, 56, 62)
+
+
+def place(world: str, scenario: str, env_id: str = "toy/Paced-v0", colour: int = 200) -> Place:
+    picture = np.full((64, 128, 3), colour, np.uint8)
+    return Place(
+        world, scenario, f"about {scenario}", env_id, {}, {"scenario": scenario}, lambda: picture
+    )
+
+
+ALL = [place("first", f"start {i}") for i in range(COLUMNS + 2)] + [
+    place("second", "there", "toy/Paintable-v0")
+]
+
+
+def text(*_: Any, **__: Any) -> int:
+    return 0
+
+
+@pytest.fixture
+def menu() -> Menu:
+    made = Menu(ALL)
+    made.toggle()
+    return made
+
+
+def press(menu: Menu, *keys: int) -> Any:
+    chosen = None
+    for key in keys:
+        chosen = menu.handle(pygame.event.Event(pygame.KEYDOWN, key=key))
+    return chosen
+
+
+UP, DOWN, LEFT, RIGHT, ENTER = (
+    pygame.K_UP, pygame.K_DOWN, pygame.K_LEFT, pygame.K_RIGHT, pygame.K_RETURN
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "scenario"),
+    [
+        ((), "start 0"),
+        ((RIGHT, RIGHT), "start 2"),
+        ((LEFT,), "start 0"),  # there is nothing further left
+        ((DOWN,), f"start {COLUMNS}"),
+        ((RIGHT, RIGHT, RIGHT, DOWN), f"start {COLUMNS + 1}"),  # the next row is shorter
+        ((DOWN, DOWN), "there"),
+        ((DOWN, DOWN, DOWN, UP, UP), "start 0"),
+        ((pygame.K_PAGEDOWN,), "there"),
+        ((pygame.K_x, pygame.K_F3), "start 0"),  # keys that mean nothing here
+    ],
+)
+def test_arrows_and_enter_choose(menu, keys, scenario):
+    chosen = press(menu, *keys, ENTER)
+    assert chosen.scenario == scenario
+    assert not menu.is_open
+
+
+def test_tab_closes_without_a_choice(menu):
+    assert press(menu, DOWN, pygame.K_TAB) is None
+    assert not menu.is_open
+
+
+def test_pictures_come_one_after_the_other(menu):
+    surface = pygame.Surface((640, 480))
+    calls = 0
+    while not menu.draw(surface, text):
+        calls += 1
+    assert calls == len(ALL)
+    assert (pygame.surfarray.array3d(surface) > 190).all(2).mean() > 0.15
+
+
+def test_a_click_chooses_what_it_hits(menu):
+    surface = pygame.Surface((640, 480))
+    menu.draw(surface, text)
+    click = {"button": pygame.BUTTON_LEFT}
+    nowhere = menu.handle(pygame.event.Event(pygame.MOUSEBUTTONDOWN, pos=(1, 1), **click))
+    assert nowhere is None
+    assert menu.is_open
+    first = menu.handle(
+        pygame.event.Event(pygame.MOUSEBUTTONDOWN, pos=(640 // COLUMNS - 30, 80), **click)
+    )
+    assert first.scenario == "start 0"
+
+
+def test_the_chosen_row_is_always_on_the_screen():
+    many = Menu([place("one", str(i)) for i in range(20 * COLUMNS)])
+    many.toggle()
+    surface = pygame.Surface((640, 320))
+    for _ in range(15):
+        press(many, DOWN)
+        many.draw(surface, text)
+        assert many._at in many._boxes
+    for _ in range(15):
+        press(many, UP)
+        many.draw(surface, text)
+        assert many._at in many._boxes
+
+
+def test_a_start_without_a_picture_is_a_place_all_the_same():
+    menu = Menu([Place("w", "s", "", "toy/Paced-v0", {}, {}, lambda: None)])
+    surface = pygame.Surface((640, 480))
+    menu.draw(surface, text)
+    assert menu.draw(surface, text)
+
+
+# -- in the window ------------------------------------------------------------------------------
+
+
+def scenario(driven: Any) -> Callable[[], str]:
+    return lambda: driven.session.latest and driven.session.latest.info["scenario"]
+
+
+def test_time_stands_still_while_the_menu_is_open(drive):
+    driven = drive(places=ALL)
+    driven.key(pygame.K_UP)
+    driven.until_steps(3)
+    driven.key(pygame.K_TAB)
+    driven.until(lambda: driven.session.paused)
+    for _ in range(10):
+        driven.viewer.pump()
+    steps = driven.session.totals.steps
+    driven.key(pygame.K_RIGHT)  # means something else now
+    for _ in range(20):
+        driven.viewer.pump()
+    assert driven.session.totals.steps == steps
+    driven.key(pygame.K_TAB)
+    driven.until_steps(2)
+    assert scenario(driven)() == "usual"
+
+
+def test_another_scenario_of_the_same_world_begins_there(drive):
+    driven = drive(places=ALL)
+    driven.until(lambda: driven.session.latest is not None)
+    session = driven.session
+    for key in (pygame.K_TAB, pygame.K_RIGHT, pygame.K_RETURN):
+        driven.key(key)
+    driven.until(lambda: scenario(driven)() == "start 1")
+    assert driven.session is session  # nothing was loaded again
+    assert driven.session.waiting
+    driven.key(pygame.K_UP)
+    driven.until_steps(3)
+    driven.key(pygame.K_r)
+    driven.until(lambda: driven.session.totals.episodes == 3)
+    assert scenario(driven)() == "start 1"  # R stays there
+
+
+def test_another_world_is_loaded_and_counted_on(drive):
+    driven = drive(places=ALL)
+    driven.key(pygame.K_UP)
+    driven.until_steps(3)
+    first, steps = driven.session, driven.session.totals.steps
+    for key in (pygame.K_TAB, pygame.K_PAGEDOWN, pygame.K_RETURN):
+        driven.key(key)
+    driven.until(lambda: driven.session is not first and driven.session.latest is not None)
+    assert scenario(driven)() == "there"
+    assert driven.session.totals.steps >= steps
+    assert not first.is_alive()
+    assert driven.session.painting.why_not == ""  # it is the other world
+
+
+# -- what there is -----------------------------------------------------------------------------
+
+
+def test_all_places_have_a_picture_and_begin(town):
+    found = places()
+    worlds = list(dict.fromkeys(p.world for p in found))
+    assert worlds[-1] == "reference world"
+    assert f"dream of {town}" in worlds
+    for one in found:
+        picture = one.picture()
+        assert picture is not None, one
+        assert picture.shape == (128, 256, 3)
+        assert one.options == {"scenario": one.scenario}
