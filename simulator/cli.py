@@ -33,6 +33,7 @@ VERBS = (
     Verb("play", "simulator.play_cli:play", "Drive with the keyboard in a window.", "Drive"),
     Verb("serve", "simulator.serve_cli:serve", "Drive in a browser.", "Drive"),
     Verb("replay", "simulator.replay.cli:replay", "Show, verify, branch a recording.", "Drive"),
+    Verb("watch", "simulator.watch_cli:watch", "Browse recordings, training runs.", "Look"),
     Verb("scenarios", "simulator.scenario_cli:app", "List, show, check what is driven.", "Drive"),
     Verb("collect", "simulator.recording.collect_cli:collect", "Record drives.", "Learn"),
     Verb(

@@ -64,11 +64,11 @@ def serve(
 
         def left() -> None:
             """Nobody is there: the keys go up and time stands still."""
-            viewer.session.pause()
+            viewer.session.paused = True
             post(pygame.event.Event(pygame.WINDOWFOCUSLOST))
 
         if policy != "human":
-            viewer.session.pause()
+            viewer.session.paused = True
         server = Server(screen, post, left, token)
         viewer.open()
         viewer.gamepads.add(BROWSER, "browser")

@@ -7,7 +7,7 @@ given and a driver who repeats the recorded actions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 ENV_ID = "dreamlane/Playback-v0"
 END = "end_of_recording"
+DONE = "recorded_action"
 SCALE, WIDE_SCALE = 4, 2
 WIDE_PX = 400
 
@@ -36,14 +37,23 @@ class Shown:
 
 
 class Playback(gymnasium.Env[Any, Any]):
-    """Shows `shown` from its first frame to its last, whatever the actions."""
+    """Shows `shown` from the first frame to the last, whatever the actions; asked for again at each reset,
+    if it is a function: there may be more by then."""
 
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012
 
-    def __init__(self, shown: Shown) -> None:
-        self._shown, self._at = shown, 0
-        self.observation_space = gymnasium.spaces.Box(0, 255, shown.frames[0].shape, np.uint8)
+    def __init__(self, shown: Shown | Callable[[], Shown]) -> None:
+        self._load = shown if callable(shown) else lambda: shown
+        self._open()
+        shape = self._shown.frames[0].shape
+        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def _open(self) -> None:
+        self._shown, self._at, self._begun = self._load(), 0, False
+        usual_s = np.arange(len(self._shown.frames)) / self.metadata["render_fps"]
+        infos = self._shown.infos
+        self._times_s = np.array([i.get("time_s", t) for i, t in zip(infos, usual_s, strict=True)])
 
     def describe(self) -> dict[str, str]:
         """What is shown, in words, for people."""
@@ -54,35 +64,59 @@ class Playback(gymnasium.Env[Any, Any]):
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
         """Back to the first frame."""
         super().reset(seed=seed)
-        self._at = 0
-        return self._shown.frames[0], dict(self._shown.infos[0])
+        if self._begun:
+            self._open()
+        self._at, self._begun = 0, True
+        return self._now()
+
+    def wind(self, time_s: float) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """To the frame next to this time; the nearest end, if there is none."""
+        self._at = int(np.abs(self._times_s - max(time_s, self._times_s[0])).argmin())
+        return self._now()
+
+    def save_state(self) -> int:
+        """Where it is."""
+        return self._at
+
+    def restore_state(self, state: int) -> None:
+        """Go back there."""
+        self._at = state
 
     def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """The next frame; the last one truncates."""
-        self._at += 1
-        info, last = dict(self._shown.infos[self._at]), self._at == len(self._shown.frames) - 1
-        if last:
+        last_at = len(self._shown.frames) - 1
+        self._at = min(self._at + 1, last_at)
+        frame, info = self._now()
+        if self._at == last_at:
             info["termination_reason"] = info.get("termination_reason") or END
         reward = float(self._shown.rewards[self._at])
         reward = 0.0 if math.isnan(reward) else reward
-        return self._shown.frames[self._at], reward, False, last, info
+        return frame, reward, False, self._at == last_at, info
+
+    def _now(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """Frame and info, which says what the driver did next and how far along this is."""
+        shown, at = self._shown, self._at
+        action = shown.actions[min(at, len(shown.actions) - 1)]
+        times = {"time_s": float(self._times_s[at]), "length_s": float(self._times_s[-1])}
+        return shown.frames[at], {**shown.infos[at], **times, DONE: action}
 
 
 class Repeater:
-    """A driver who does what was done."""
-
-    def __init__(self, actions_TA: NDArray[np.float32]) -> None:
-        self._actions, self._at = actions_TA, 0
+    """A driver who does what was done: the info says what."""
 
     def reset(self, seed: int | None = None) -> None:
-        """Begin again."""
-        self._at = 0
+        """Nothing to forget."""
 
     def act(self, observation: Any, info: Mapping[str, Any]) -> NDArray[np.float32]:
-        """The next recorded action."""
-        self._at += 1
-        action: NDArray[np.float32] = self._actions[self._at - 1]
-        return action
+        """The recorded action."""
+        return np.nan_to_num(np.asarray(info[DONE], np.float32))
+
+
+def register() -> str:
+    """Make the environment known; returns its id."""
+    if ENV_ID not in gymnasium.registry:
+        gymnasium.register(ENV_ID, entry_point=f"{__name__}:Playback", disable_env_checker=True)
+    return ENV_ID
 
 
 def show(
@@ -97,14 +131,13 @@ def show(
     from simulator.viewer.app import Viewer
     from simulator.viewer.settings import PlaySettings
 
-    if ENV_ID not in gymnasium.registry:
-        gymnasium.register(ENV_ID, entry_point=f"{__name__}:Playback", disable_env_checker=True)
     wide = shown.frames[0].shape[1] > WIDE_PX
     settings = PlaySettings(
-        ENV_ID,
+        register(),
         {"shown": shown},
         scale=scale or (WIDE_SCALE if wide else SCALE),
         ticks_per_s=ticks_per_s,
         frames=frames,
+        driver=Repeater(),
     )
-    Viewer(settings, Repeater(shown.actions)).run()
+    Viewer(settings).run()

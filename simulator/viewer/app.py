@@ -6,15 +6,12 @@ The window reads keys and draws in the main thread; the world ticks in `session.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pygame
 
 from agents.lane_keeper import LaneKeeper
-from agents.policy import Policy
 from simulator.viewer.display import open_display
 from simulator.viewer.files import save_picture
 from simulator.viewer.film import FILMING
@@ -31,14 +28,15 @@ from simulator.viewer.inputs import (
     Rewind,
     Stroke,
     Unplugged,
+    Wind,
     translate,
 )
-from simulator.viewer.menu import Menu, Place
-from simulator.viewer.painting import Easel
+from simulator.viewer.menu import Place
 from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
 from simulator.viewer.settings import LARGEST, SMALLEST, PlaySettings
 from simulator.viewer.snapshot import Totals
+from simulator.viewer.tour import Tour
 from simulator.viewer.wheel import TAKES_OVER, Wheel
 
 FRAME_SHAPE = (128, 256)  # for the window before the first frame tells
@@ -49,27 +47,22 @@ class Viewer:
     """The window and its main loop: `run`, or `open`, `pump` until False, and `close`.
 
     Attributes:
-        settings: as given.
-        session: the drive in the other thread.
+        wheel: who drives.
         screenshots: paths of the pictures saved so far.
     """
 
     def __init__(
         self,
         settings: PlaySettings,
-        driver: Policy | None = None,
         shown: Callable[[pygame.Surface], object] | None = None,
         places: Sequence[Place] = (),
     ) -> None:
-        """`driver` takes the wheel instead of `settings.policy`, `shown` is called with all that is drawn,
-        `places` are on the menu."""
+        """`shown` is called with all that is drawn, `places` are on the menu."""
         self._shown = shown
-        self.settings = settings
         self._scale = settings.scale
         self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
-        self._policy: Policy = driver or self.wheel
-        self._menu = Menu(places)
-        self._begin(Totals())
+        self._tour = Tour(settings, self.wheel, places)
+        self._menu_first = settings.menu_first
         self.screenshots: list[Path] = []
         self._fullscreen = False
         self._help = self._panels = False
@@ -77,14 +70,15 @@ class Viewer:
         self._drawn: object = None
         self._drawn_of: object = None
 
-    def _begin(self, totals: Totals, options: Mapping[str, Any] | None = None) -> None:
-        """A drive in another thread; `start` it when the window is there."""
-        settings, person = self.settings, self._policy is self.wheel and self.wheel.manual
-        # A person needs a moment to find the keys; a counted drive must not hang without one.
-        waits = person and settings.frames is None
-        self.session = Session(settings, self._policy, waits, options, totals)
-        self._easel = Easel(self.session.painting, self.session.travel.say)
-        self._opened_s = time.perf_counter()
+    @property
+    def session(self) -> Session:
+        """The present drive, in the other thread."""
+        return self._tour.session
+
+    @property
+    def settings(self) -> PlaySettings:
+        """What is driven."""
+        return self._tour.settings
 
     def run(self) -> Totals:
         """Open the window, drive until the person quits or `frames` are done, close it."""
@@ -119,8 +113,8 @@ class Viewer:
         """
         first = pygame.event.wait(POLL_MS)
         for event in [first, *pygame.event.get()]:
-            if self._menu.is_open and event.type not in (pygame.QUIT, pygame.WINDOWEXPOSED):
-                self._ask_menu(event)
+            if self._tour.menu.is_open and event.type not in (pygame.QUIT, pygame.WINDOWEXPOSED):
+                self._tour.ask_menu(event)
                 continue
             meaning = translate(event) or self.gamepads.translate(event)
             if meaning is Command.QUIT:
@@ -158,14 +152,20 @@ class Viewer:
                 travel.say(f"{name} is gone: the keyboard drives")
             case Rewind(down):
                 travel.rewind(down)
+            case Wind(seconds):
+                travel.wind(seconds)
+            case Stroke(place, what) if travel.can_wind:
+                picture = self._hud.picture
+                if what != "up" and picture.collidepoint(place):
+                    travel.wind(to_share=(place[0] - picture.left) / picture.width)
             case Stroke(place, what):
-                self._easel.stroke(place, what)
+                self._tour.easel.stroke(place, what)
             case Put(place):
-                self._easel.put(place)
+                self._tour.easel.put(place)
             case Choose(steps):
-                self._easel.choose(steps)
+                self._tour.easel.choose(steps)
             case FocusLost():
-                self._easel.stroke((0, 0), "up")
+                self._tour.easel.stroke((0, 0), "up")
                 self.wheel.let_go()
                 travel.rewind(False)
             case Command.STEP:
@@ -182,9 +182,7 @@ class Viewer:
             case Command.RETURN:
                 travel.go_to_mark()
             case Command.MENU:
-                if session.latest is not None:  # a world that still loads can't be left
-                    self._menu.toggle()
-                    self._was_paused, session.paused = session.paused, self._menu.is_open
+                self._tour.toggle_menu()
             case Command.HELP:
                 self._help = not self._help
             case Command.PANELS:
@@ -211,32 +209,6 @@ class Viewer:
                 return
         session.wake()
 
-    def _ask_menu(self, event: pygame.event.Event) -> None:
-        """While it is open all keys are its own, and the world's time stands still."""
-        place = self._menu.handle(event)
-        if place is not None:
-            self._go_to(place)
-        if not self._menu.is_open:
-            self.session.paused = self._was_paused and place is None
-            self._drawn = None
-            self.session.wake()
-
-    def _go_to(self, place: Place) -> None:
-        """Drive there: in the same world from its start, or in another one, which has to load."""
-        old = self.settings
-        same = old.env_id == place.env_id and all(
-            old.env_arguments.get(name) == value for name, value in place.env_arguments.items()
-        )
-        self.wheel.let_go()
-        if same:
-            self.session.ask_reset(options=place.options)
-            return
-        self.session.stop()
-        self.session.join(timeout=30.0)
-        self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
-        self._begin(self.session.totals, place.options)
-        self.session.start()
-
     def _resize(self) -> None:
         latest = self.session.latest
         shape = FRAME_SHAPE if latest is None else latest.frame.shape[:2]
@@ -251,20 +223,24 @@ class Viewer:
 
     def _draw(self) -> None:
         """Draw only what changed: the processor belongs to the world."""
-        latest = self.session.latest
+        latest, menu, easel = self.session.latest, self._tour.menu, self._tour.easel
+        if self._menu_first and latest is not None:
+            self._menu_first = False
+            self._tour.toggle_menu()
         if latest is not None and latest.frame.shape[:2] != self._shape:
             self._resize()  # the window was opened for a picture of the usual size
         session = self.session
         still = "rewinding" if session.travel.rewinding else "waiting" if session.waiting else ""
         still = still or ("paused" if session.paused else "")
         surface = self._surface = pygame.display.get_surface() or self._surface
-        if self._menu.is_open:
-            seen: object = self._menu.version, surface.get_size()
+        if menu.is_open:
+            seen: object = menu.version, surface.get_size()
         elif latest is None:
-            waited_s = time.perf_counter() - self._opened_s
+            waited_s = time.perf_counter() - self._tour.opened_s
             seen = round(waited_s * 20)
         else:
             at_wheel = "you" if self.wheel.manual else "autopilot"
+            at_wheel = "a recorded driver" if session.travel.can_wind else at_wheel
             notice = session.travel.notice or (FILMING if session.film.running else "")
             shown = (still, at_wheel, session.clock.share, notice)
             seen = (
@@ -273,12 +249,12 @@ class Viewer:
                 self._help,
                 self._panels,
                 surface.get_size(),
-                self._easel.brush.strokes,
+                easel.brush.strokes,
             )
         if seen == self._drawn:
             return
-        if self._menu.is_open:
-            self._menu.draw(surface, self._hud.text)
+        if menu.is_open:
+            menu.draw(surface, self._hud.text)
         elif latest is None:
             what = self.settings.env_arguments.get("world_model", "the reference world")
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
@@ -286,9 +262,9 @@ class Viewer:
             self._hud.draw(surface, latest, session.description, Mood(*shown))
             if self._panels:
                 self._hud.draw_panels(surface, recent(session.travel.timeline.now))
-            self._easel.picture, self._easel.shape = self._hud.picture, latest.frame.shape[:2]
-            if self._easel.brush.mask is not None:
-                self._hud.draw_marked(surface, self._easel.brush.mask)
+            easel.picture, easel.shape = self._hud.picture, latest.frame.shape[:2]
+            if easel.brush.mask is not None:
+                self._hud.draw_marked(surface, easel.brush.mask)
             if self._help:
                 self._hud.draw_help(surface)
         pygame.display.flip()

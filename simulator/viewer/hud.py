@@ -105,6 +105,11 @@ class Hud:
             pygame.draw.rect(
                 surface, BACKWARDS if still == "rewinding" else colour, picture, border
             )
+        if length_s := float(snapshot.info.get("length_s", 0.0)):
+            bar = pygame.Rect(picture.left, 0, 0, max(3, picture.height // 60))
+            bar.width = round(picture.width * float(snapshot.info["time_s"]) / length_s)
+            bar.bottom = picture.bottom
+            pygame.draw.rect(surface, WARN, bar)
         if still == "waiting":
             self._banner(surface, picture, "READY", "an arrow key or W A S D starts", GOOD)
         elif still == "rewinding":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 import pygame
@@ -47,6 +48,13 @@ class Rewind:
     """Time runs backwards while the key is down."""
 
     down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wind:
+    """To another place of what is played back."""
+
+    seconds: float  # forwards; minus infinity to the begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,12 @@ COMMANDS = {
 
 REWIND = pygame.K_BACKSPACE
 
+WINDS = {
+    pygame.K_PAGEDOWN: Wind(5.0),
+    pygame.K_PAGEUP: Wind(-5.0),
+    pygame.K_HOME: Wind(-math.inf),
+}
+
 HELP = (
     "WASD or arrows · Tab where to drive · Backspace goes back in time · Space pause · F1 all keys"
 )
@@ -150,6 +164,7 @@ ALL_KEYS = (
     ("left mouse button", "take away what it is drawn over"),
     ("right, wheel", "put a car there, choose what to put"),
     ("G", "graphs of the last half minute, and the way from above"),
+    ("Page up, down, Home", "of a recording: 5 s back or on, its begin; or click on the picture"),
     ("R, T", "the same start again, the next one"),
     ("+ -, F", "size of the window, full screen"),
     ("C, F12", "save a picture"),
@@ -159,7 +174,7 @@ ALL_KEYS = (
 """Keys and what they do, for the help screen."""
 
 
-Meaning = Key | Rewind | Command | Stroke | Put | Choose | FocusLost
+Meaning = Key | Rewind | Wind | Command | Stroke | Put | Choose | FocusLost
 
 
 def translate(event: pygame.event.Event) -> Meaning | None:
@@ -171,7 +186,9 @@ def translate(event: pygame.event.Event) -> Meaning | None:
     if event.type == pygame.KEYDOWN:
         if event.key in CONTROLS:
             return Key(CONTROLS[event.key], down=True)
-        return Rewind(down=True) if event.key == REWIND else COMMANDS.get(event.key)
+        if event.key == REWIND:
+            return Rewind(down=True)
+        return WINDS.get(event.key) or COMMANDS.get(event.key)
     if event.type == pygame.KEYUP and event.key in CONTROLS:
         return Key(CONTROLS[event.key], down=False)
     if event.type == pygame.KEYUP and event.key == REWIND:

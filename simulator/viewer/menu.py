@@ -14,7 +14,7 @@ from simulator.viewer.colours import DIM, DRAWN, INK, PANEL, WARN
 
 COLUMNS = 5
 SHAPE = 0.5  # height of a picture as a share of its width
-HINT = "arrows, Enter drives there · or click · Tab closes"
+HINT = "arrows and Enter, or a click · Tab closes"
 
 Text = Callable[..., int]
 """Draws text as `Hud.text` does."""

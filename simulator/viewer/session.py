@@ -30,6 +30,7 @@ END_PAUSE_S = 2.0
 """How long the end of an episode stays on screen before the next one begins by itself."""
 
 REWIND_PACE = 2.0  # time runs backwards so much faster than forwards
+STILL = np.zeros(2, np.float32)  # led nowhere
 FASTEST_BACK_S = 0.02  # a tick, where the world knows no pace
 
 
@@ -104,12 +105,8 @@ class Session(threading.Thread):
         self.clock.change(factor)
         self._wake.set()
 
-    def pause(self) -> None:
-        """Stop the world's time."""
-        self.paused = True
-
     def toggle_pause(self) -> None:
-        """Stop the world's time, or let it go on."""
+        """Stop the world's time, or let it go on; `paused` says which, and may be set."""
         self.paused = not self.paused
         self._wake.set()
 
@@ -125,9 +122,9 @@ class Session(threading.Thread):
             self.travel.why_not = self._why_no_way_back(environment)
             able = hasattr(environment.unwrapped, "repaint")
             self.painting.why_not = "" if able else "this world can't be painted on"
-            if self._settings.record is not None:
-                # what is recorded can be driven again by its actions alone
+            if self._settings.record is not None:  # it can be driven again by its actions alone
                 self.painting.why_not = "no painting while recording"
+            self.travel.can_wind = hasattr(environment.unwrapped, "wind")
             with closing(environment), closing(self.film):
                 describe = getattr(environment.unwrapped, "describe", dict)
                 self.description = dict(describe())
@@ -154,6 +151,11 @@ class Session(threading.Thread):
                 self.clock.restart()
             elif self.travel.moved:
                 observation, info = self._restore(environment)
+                self.clock.restart()
+            elif (time_s := self.travel.wound_to()) is not None:
+                self._travelled = True
+                observation, info = environment.unwrapped.wind(time_s)  # type: ignore[attr-defined]
+                self._publish(environment, observation, info, STILL, 0.0, "", first=True)
                 self.clock.restart()
             elif self.painting.wanted:
                 observation, info = self._paint(environment, observation, info)
@@ -203,7 +205,7 @@ class Session(threading.Thread):
         except ValueError as error:
             self.travel.say(str(error))
             return frame, info
-        self._publish(environment, frame, info, np.zeros(2, np.float32), 0.0, "", ticks=0)
+        self._publish(environment, frame, info, STILL, 0.0, "", ticks=0)
         return frame, info
 
     def _wait(self, seconds: float) -> bool:
@@ -224,7 +226,7 @@ class Session(threading.Thread):
         )
         self._policy.reset(seed)
         self.totals.episodes += 1
-        self._publish(environment, observation, info, np.zeros(2, np.float32), 0.0, "", first=True)
+        self._publish(environment, observation, info, STILL, 0.0, "", first=True)
         return observation, info
 
     def _tick(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.policy import Policy
+
 POLICIES = ("human", "lane_keeper")
 LARGEST, SMALLEST = 10, 1
 
@@ -24,6 +26,8 @@ class PlaySettings:
     screenshots: Path = Path("outputs/screenshots")
     videos: Path = Path("outputs/videos")
     record: Path | None = None  # folder for recordings of what is driven
+    driver: Policy | None = None  # takes the wheel instead of `policy`
+    menu_first: bool = False  # begin with the choice of where to drive
 
     def __post_init__(self) -> None:
         """Check the numbers and names. Raises ValueError naming field, value and what is accepted."""

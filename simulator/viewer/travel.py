@@ -26,6 +26,8 @@ class Travel:
         self.why_not = (
             "the world is still loading"  # why there is no way back; empty where there is
         )
+        self.can_wind = False  # to any time: what is shown was recorded
+        self._wound_s: float | None = None
         self._marked: Moment | None = None
         self._once, self._jump, self._return = (threading.Event() for _ in range(3))
         self._said, self._said_s = "", 0.0
@@ -66,12 +68,27 @@ class Travel:
         """Go to where another branch has got to."""
         self._jump.set()
 
+    def wind(self, by_s: float = 0.0, to_share: float | None = None) -> None:
+        """Go on at another time of a recording: so much later than now, or at this share of the whole."""
+        now = self.timeline.now
+        if now is None or not self.can_wind:
+            self.say("only what was recorded can be wound")
+            return
+        begin_s = self._wound_s if self._wound_s is not None else float(now.info["time_s"])
+        length_s = float(now.info["length_s"])
+        self._wound_s = begin_s + by_s if to_share is None else to_share * length_s
+
     # -- done in the world's thread -------------------------------------------------------------
 
     @property
     def going_back(self) -> bool:
         """Whether time runs backwards just now."""
         return self.rewinding or self._once.is_set()
+
+    def wound_to(self) -> float | None:
+        """The time that was asked for, once; None for none."""
+        wound_s, self._wound_s = self._wound_s, None
+        return wound_s
 
     @property
     def wanted(self) -> bool:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from simulator import cli
 from simulator.recording.episode import RecordingError
-from simulator.replay.player import Repeater, Shown, show
+from simulator.replay.player import Playback, Repeater, Shown, show
 from simulator.watermark import look_at_file
 
 VERB = cli.load(next(verb for verb in cli.VERBS if verb.name == "replay"))
@@ -77,14 +77,26 @@ def test_pictures_wider_than_the_camera_s_fit_the_window(monkeypatch):
     assert sizes[-1][0] == 2 * 512
 
 
-def test_the_repeater_does_what_was_done():
+def test_a_recording_can_be_wound_and_gone_back_in():
     import numpy as np
 
-    actions = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
-    driver = Repeater(actions)
-    for _ in range(2):
-        driver.reset()
-        assert [driver.act(None, {}).tolist() for _ in actions] == actions.tolist()
+    frames = [np.full((4, 8, 3), t, np.uint8) for t in range(30)]
+    actions = np.stack([np.linspace(0, 1, 30), np.zeros(30)], 1).astype(np.float32)
+    played = Playback(lambda: Shown(frames, [{}] * 30, actions, [0.0] * 30, {}))
+    driver = Repeater()
+    frame, info = played.reset()
+    for t in range(10):
+        assert frame[0, 0, 0] == t
+        action = driver.act(frame, info)
+        assert action[0] == actions[t, 0]
+        frame, _, _, _, info = played.step(action)
+    kept = played.save_state()
+    frame, info = played.wind(2.04)
+    assert (frame[0, 0, 0], info["time_s"], info["length_s"]) == (20, 2.0, 2.9)
+    assert played.wind(-np.inf)[0][0, 0, 0] == 0
+    assert played.wind(99.0)[0][0, 0, 0] == 29
+    played.restore_state(kept)
+    assert played.step(None)[0][0, 0, 0] == 11
 
 
 def test_without_a_display_a_video_is_offered(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pygame
 
-from simulator.viewer.inputs import COMMANDS, CONTROLS, REWIND, Command
+from simulator.viewer.inputs import COMMANDS, CONTROLS, REWIND, WINDS, Command
 
 BROWSER = -2
 """Instance of the gamepad that a browser reads; SDL counts its own from 0."""
@@ -31,6 +31,7 @@ NAMED = {
     "Backspace": pygame.K_BACKSPACE,
     "Tab": pygame.K_TAB,
     "Enter": pygame.K_RETURN,
+    "Home": pygame.K_HOME,
     "PageUp": pygame.K_PAGEUP,
     "PageDown": pygame.K_PAGEDOWN,
     **{f"F{n}": getattr(pygame, f"K_F{n}") for n in range(1, 13)},
@@ -40,12 +41,12 @@ NAMED = {
 OF_THE_WINDOW = (Command.QUIT, Command.FULLSCREEN, Command.LARGER, Command.SMALLER)
 """What a page has no say in: it has a tab to close and a size of its own."""
 
-OF_THE_MENU = (pygame.K_RETURN, pygame.K_PAGEUP, pygame.K_PAGEDOWN)
+OF_THE_MENU = (pygame.K_RETURN,)
 
 
 def known_keys() -> list[str]:
     """Keys that a page sends on, by their browser's names; all others stay the browser's."""
-    wanted = {REWIND, *CONTROLS, *OF_THE_MENU} | {
+    wanted = {REWIND, *CONTROLS, *WINDS, *OF_THE_MENU} | {
         k for k, c in COMMANDS.items() if c not in OF_THE_WINDOW
     }
     named = [name for name, key in NAMED.items() if key in wanted]

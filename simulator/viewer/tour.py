@@ -1,0 +1,80 @@
+"""The drives that one window shows, one after the other, and the menu from which the next is chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pygame
+
+from simulator.viewer.menu import Menu, Place
+from simulator.viewer.painting import Easel
+from simulator.viewer.session import Session
+from simulator.viewer.settings import PlaySettings
+from simulator.viewer.snapshot import Totals
+from simulator.viewer.wheel import Wheel
+
+
+class Tour:
+    """Where the window is.
+
+    Args:
+        settings: of the first drive.
+        wheel: who drives, unless the settings name a driver.
+        places: on the menu.
+
+    Attributes:
+        session: the present drive.
+        easel: the mouse over its picture.
+        opened_s: when it began to load.
+    """
+
+    def __init__(self, settings: PlaySettings, wheel: Wheel, places: Sequence[Place]) -> None:
+        self.settings, self.wheel = settings, wheel
+        self.menu = Menu(places)
+        self._was_paused = False
+        self._begin(Totals())
+
+    def _begin(self, totals: Totals, options: Mapping[str, Any] | None = None) -> None:
+        """Another drive, which the caller starts: its window has to be there."""
+        settings = self.settings
+        # A person needs a moment to find the keys; a counted drive must not hang without one.
+        waits = settings.driver is None and self.wheel.manual and settings.frames is None
+        policy = settings.driver or self.wheel
+        self.session = Session(settings, policy, waits, options, totals)
+        self.easel = Easel(self.session.painting, self.session.travel.say)
+        self.opened_s = time.perf_counter()
+
+    def toggle_menu(self) -> None:
+        """Open or close it; the world's time stands still meanwhile. One that still loads can't be left."""
+        session = self.session
+        if session.latest is not None:
+            self.menu.toggle()
+            self._was_paused, session.paused = session.paused, self.menu.is_open
+
+    def ask_menu(self, event: pygame.event.Event) -> None:
+        """All keys are the menu's own while it is open."""
+        place = self.menu.handle(event)
+        if place is not None:
+            self._go_to(place)
+        if not self.menu.is_open:
+            self.session.paused = self._was_paused and place is None
+            self.session.wake()
+
+    def _go_to(self, place: Place) -> None:
+        """Drive there: in the same world from its start, or in another one, which has to load."""
+        old = self.settings
+        same = old.env_id == place.env_id and all(
+            old.env_arguments.get(name) == value for name, value in place.env_arguments.items()
+        )
+        self.wheel.let_go()
+        if same:
+            self.session.ask_reset(options=place.options)
+            return
+        self.session.stop()
+        self.session.join(timeout=30.0)
+        self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
+        self._begin(self.session.totals, place.options)
+        self.session.start()
