@@ -1,17 +1,22 @@
-"""Where one can drive: every shipped model's dream and the reference world, each from its scenarios."""
+"""Where one can drive: every shipped model's dream and the reference world, each from its scenarios; and
+moments that were kept."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import scenarios
-from simulator.assets import contexts_dir, model_names
+from simulator.assets import contexts_dir, model_dir, model_names
 from simulator.envs.contexts import ContextLibrary
+from simulator.envs.state import DreamState
 
 DREAM, TRUTH = "dreamlane/Dream-v0", "dreamlane/Truth-v0"
 
@@ -29,14 +34,53 @@ class Place:
     picture: Callable[[], NDArray[np.uint8] | None]  # (H, W, 3); reads a file
 
 
-def places() -> list[Place]:
-    """All of them, the dreams first."""
-    found = []
+def places(moments: Path | None = None) -> list[Place]:
+    """All of them: moments that were kept in this folder, the latest first, dreams, the reference world."""
+    kept = sorted(moments.glob("*.moment"), reverse=True) if moments is not None else []
+    found = [place for path in kept if (place := _kept(path)) is not None]
     for model in model_names():
         arguments = {"world_model": model}
         for scenario in ContextLibrary(contexts_dir(model)).scenarios():
             found.append(_place(f"dream of {model}", scenario, DREAM, arguments, model))
     return found + [_place("reference world", s, TRUTH, {}, "town") for s in scenarios.names()]
+
+
+def read_moment(path: Path) -> tuple[str, DreamState]:
+    """A kept moment, and the name of the shipped model that it belongs to.
+
+    Raises:
+        ValueError: no kept moment, or of a checkpoint that isn't shipped (any more).
+        OSError: it can't be read.
+    """
+    try:
+        state = DreamState.from_bytes(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    for model in model_names():
+        config = json.loads((model_dir(model) / "config.json").read_text(encoding="utf-8"))
+        if config["weights"]["blake2b_128"] == state.checkpoint_hash:
+            return model, state
+    raise ValueError(
+        f"{path} belongs to checkpoint {state.checkpoint_hash}, which is none of the shipped models:"
+        f" {', '.join(model_names())}"
+    )
+
+
+def _kept(path: Path) -> Place | None:
+    try:
+        model, state = read_moment(path)
+    except (OSError, ValueError):
+        return None  # of another model; `play --moment` says so
+    when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    return Place(
+        "kept moments",
+        path.stem,
+        f"dream of {model}, {when}",
+        DREAM,
+        {"world_model": model},
+        {"state": state},
+        lambda: state.frame,
+    )
 
 
 def _place(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from simulator.places import DREAM, TRUTH, places
+from simulator.places import DREAM, TRUTH, places, read_moment
 from simulator.viewer.app import Viewer
 from simulator.viewer.inputs import HELP
 from simulator.viewer.settings import PlaySettings
@@ -92,13 +93,24 @@ def play(
     beside: Beside = None,
     difference: Difference = False,
     record: Record = None,
+    moment: Annotated[Path | None, typer.Option(help="drive on from a moment kept by F6")] = None,
 ) -> None:
     """Drive in a window, with the keyboard or a gamepad."""
     settings = settings_of(
         env, scenario, model, deadline, beside, difference, scale,
         policy=policy, ticks_per_s=fps_limit, frames=frames, seed=seed, record=record,
     )  # fmt: skip
-    viewer = Viewer(settings, places=places())
+    if moment is not None:
+        if (env, scenario, beside) != ("dream", None, None):
+            raise ValueError(
+                "--moment goes on with a dream: leave out --env, --scenario and --beside"
+            )
+        owner, state = read_moment(moment)
+        arguments = {"world_model": owner, "deadline_s": settings.env_arguments.get("deadline_s")}
+        settings = replace(
+            settings, env_id=DREAM, env_arguments=arguments, options={"state": state}
+        )
+    viewer = Viewer(settings, places=lambda: places(settings.moments))
     viewer.open()
     print(f"Loading. {HELP}", flush=True)
     drive(viewer)

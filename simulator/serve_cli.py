@@ -56,7 +56,7 @@ def serve(
     with bound(host, port) as listening:
         os.environ["SDL_VIDEODRIVER"] = "dummy"  # the window is the page
         screen = Screen()
-        viewer = Viewer(settings, shown=screen.publish, places=places())
+        viewer = Viewer(settings, shown=screen.publish, places=lambda: places(settings.moments))
 
         def post(event: pygame.event.Event) -> None:
             with suppress(pygame.error):  # the window is closed already

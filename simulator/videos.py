@@ -1,9 +1,9 @@
-"""H.264 videos that browsers play. Dreamed ones carry a mark (`simulator.watermark`) and say so."""
+"""H.264 videos that browsers play, and GIFs. Dreamed ones carry a mark (`simulator.watermark`) and say so."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -128,3 +128,34 @@ def write_video(
     with VideoWriter(path, rate_hz, scale, about, dreamed=dreamed) as writer:
         for frame in frames:
             writer.add(frame)
+
+
+def write_gif(
+    path: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    rate_hz: int = 10,
+    about: Mapping[str, Any] | None = None,
+    *,
+    dreamed: bool,
+) -> None:
+    """Write frames as a GIF that goes round for ever, `about` in its comment; marked like a video."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shown = [watermark.mark(np.ascontiguousarray(f)) if dreamed else f for f in frames]
+    first, *rest = (Image.fromarray(frame) for frame in shown)
+    comment = json.dumps({**(about or {}), "generated": dreamed}).encode()
+    part = path.with_suffix(".part")
+    try:
+        first.save(
+            part,
+            format="GIF",
+            save_all=True,
+            append_images=rest,
+            duration=round(1000 / rate_hz),
+            loop=0,
+            comment=comment,
+        )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -33,4 +33,4 @@ def watch(
         driver=Repeater(),
         menu_first=len(shots) > 1 and frames is None,
     )
-    Viewer(settings, places=shots).run()
+    Viewer(settings, places=lambda: shots).run()

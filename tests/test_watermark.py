@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simulator import cli, watermark
-from simulator.videos import VideoWriter, write_video
+from simulator.videos import VideoWriter, write_gif, write_video
 
 
 def landscape(count: int = 40) -> list[np.ndarray]:
@@ -53,6 +53,13 @@ def test_a_dreamed_video_is_told_and_says_what_it_is(dreamed):
     assert found.marked
     assert found.frames == 40
     assert json.loads(said) == {"generated": True, "seed": 7}
+
+
+def test_a_dreamed_gif_is_told_as_well(tmp_path):
+    write_gif(tmp_path / "dreamed.gif", landscape(), dreamed=True)
+    write_gif(tmp_path / "other.gif", landscape(), dreamed=False)
+    assert watermark.look_at_file(tmp_path / "dreamed.gif")[0].marked
+    assert not watermark.look_at_file(tmp_path / "other.gif")[0].marked
 
 
 @pytest.mark.parametrize(("crf", "share"), [(28, 1.0), (28, 0.5), (23, 0.75)])

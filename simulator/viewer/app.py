@@ -14,7 +14,7 @@ import pygame
 from agents.lane_keeper import LaneKeeper
 from simulator.viewer.display import open_display
 from simulator.viewer.files import save_picture
-from simulator.viewer.film import FILMING
+from simulator.viewer.film import FILMING, SNIP_S
 from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
 from simulator.viewer.hud import Hud, Mood, window_size
 from simulator.viewer.inputs import (
@@ -22,6 +22,7 @@ from simulator.viewer.inputs import (
     Choose,
     Command,
     FocusLost,
+    Hover,
     Key,
     Meaning,
     Put,
@@ -55,9 +56,9 @@ class Viewer:
         self,
         settings: PlaySettings,
         shown: Callable[[pygame.Surface], object] | None = None,
-        places: Sequence[Place] = (),
+        places: Callable[[], Sequence[Place]] = tuple,
     ) -> None:
-        """`shown` is called with all that is drawn, `places` are on the menu."""
+        """`shown` is called with all that is drawn, `places` says what is on the menu."""
         self._shown = shown
         self._scale = settings.scale
         self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
@@ -65,7 +66,7 @@ class Viewer:
         self._menu_first = settings.menu_first
         self.screenshots: list[Path] = []
         self._fullscreen = False
-        self._help = self._panels = False
+        self._help = self._panels = self._mouse_steers = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
         self._drawn: object = None
         self._drawn_of: object = None
@@ -160,6 +161,12 @@ class Viewer:
                     travel.wind(to_share=(place[0] - picture.left) / picture.width)
             case Stroke(place, what):
                 self._tour.easel.stroke(place, what)
+            case Hover((x, y)) if self._mouse_steers:
+                box = self._hud.picture
+                across, up = (x - box.centerx) / box.width, (box.centery - y) / box.height
+                self.wheel.follow(*(min(1.0, max(-1.0, 2 * part)) for part in (across, up)))
+                if up > 0:
+                    session.go()
             case Put(place):
                 self._tour.easel.put(place)
             case Choose(steps):
@@ -189,6 +196,14 @@ class Viewer:
                 self._panels = not self._panels
             case Command.FILM:
                 session.film.toggle()
+            case Command.SNIP:
+                session.film.snip(recent(travel.timeline.now, SNIP_S), session.description)
+            case Command.KEEP:
+                self._tour.keep_moment()
+            case Command.MOUSE:
+                self._mouse_steers = not self._mouse_steers
+                travel.say("the mouse steers: J ends it" if self._mouse_steers else "keys steer")
+                self.wheel.let_go()
             case Command.RESET:
                 session.ask_reset()
             case Command.NEXT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import pygame
 
@@ -19,4 +20,34 @@ def save_picture(surface: pygame.Surface, folder: Path) -> Path:
     """Keep what is shown; returns where."""
     path = next_free(folder, ".png")
     pygame.image.save(surface, path)
+    return path
+
+
+@runtime_checkable
+class Keepable(Protocol):
+    """A saved state that can become a file, as that of a dream."""
+
+    checkpoint_hash: str
+
+    def to_bytes(self) -> bytes:
+        """What the file holds."""
+
+
+def save_moment(state: Any, folder: Path) -> Path:
+    """Keep a saved state of the world; returns where.
+
+    Raises:
+        ValueError: it isn't `Keepable`.
+        OSError: it can't be written.
+    """
+    if not isinstance(state, Keepable):
+        raise ValueError("only moments of a single dream can be kept in a file")
+    data = state.to_bytes()
+    path = next_free(folder, ".moment")
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from simulator.videos import VideoWriter
 
 FILMING = "filming: V ends it"
+SNIP_S = 10.0
+"""What a GIF shows."""
 
 
 class Film:
@@ -30,6 +32,7 @@ class Film:
         self._asked = threading.Event()
         self._moments: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._snipping: threading.Thread | None = None
 
     @property
     def running(self) -> bool:
@@ -57,11 +60,35 @@ class Film:
         if self.running:
             self._moments.put(moment)
 
+    def snip(self, moments: Sequence[Moment], world: Mapping[str, str]) -> None:
+        """Make a GIF of these moments, in a thread of its own."""
+        if len(moments) < 2:
+            self._say("nothing was driven yet")
+            return
+        about = {"world": dict(world), "actions": [_rounded(moment) for moment in moments]}
+        frames = [moment.frame for moment in moments]
+        dreamed = world.get("generated") == "yes"
+
+        def write() -> None:
+            from simulator.videos import write_gif
+
+            try:
+                path = next_free(self.folder, ".gif")
+                write_gif(path, frames, about=about, dreamed=dreamed)
+                self._say(f"saved {path}")
+            except OSError as error:
+                self._say(f"no GIF: {error}")
+
+        self._snipping = threading.Thread(target=write, name="gif", daemon=True)
+        self._snipping.start()
+
     def close(self) -> None:
         """End the video, if one is being made, and wait until it is there."""
         if self._thread is not None:
             self._moments.put(None)
             self._thread.join()
+        if self._snipping is not None:
+            self._snipping.join()
 
     def _write(
         self, moments: queue.SimpleQueue[Moment | None], rate_hz: int, about: dict[str, Any]
@@ -78,10 +105,15 @@ class Film:
             writer = VideoWriter(path, rate_hz, about=about, dreamed=dreamed)
             while (moment := moments.get()) is not None:
                 writer.add(moment.frame)
-                about["actions"].append([round(float(a), 4) for a in moment.action])
+                about["actions"].append(_rounded(moment))
             writer.close()
             self._say(f"saved {path}")
         except (OSError, av.FFmpegError) as error:
             if writer is not None:
                 writer.abandon()
             self._say(f"no video: {error}")
+
+
+def _rounded(moment: Moment) -> list[float]:
+    """The action that led to a moment."""
+    return [round(float(a), 4) for a in moment.action]

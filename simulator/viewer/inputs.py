@@ -33,6 +33,9 @@ class Command(enum.Enum):
     MENU = "menu"
     PANELS = "panels"
     FILM = "film"
+    SNIP = "snip"
+    KEEP = "keep"
+    MOUSE = "mouse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,13 @@ class Stroke:
 
     place: tuple[int, int]  # pixels of the window
     what: str  # "down", "move" or "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """The mouse moved with no button down."""
+
+    place: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +147,9 @@ COMMANDS = {
     pygame.K_TAB: Command.MENU,
     pygame.K_g: Command.PANELS,
     pygame.K_v: Command.FILM,
+    pygame.K_x: Command.SNIP,
+    pygame.K_F6: Command.KEEP,
+    pygame.K_j: Command.MOUSE,
 }
 
 REWIND = pygame.K_BACKSPACE
@@ -168,13 +181,15 @@ ALL_KEYS = (
     ("R, T", "the same start again, the next one"),
     ("+ -, F", "size of the window, full screen"),
     ("C, F12", "save a picture"),
-    ("V", "begin or end a video"),
+    ("V, X", "begin or end a video; the last 10 s as a GIF"),
+    ("F6", "keep this moment in a file; it is on the menu then"),
+    ("J", "the mouse steers, or no longer"),
     ("Q, Esc", "quit"),
 )
 """Keys and what they do, for the help screen."""
 
 
-Meaning = Key | Rewind | Wind | Command | Stroke | Put | Choose | FocusLost
+Meaning = Key | Rewind | Wind | Command | Stroke | Hover | Put | Choose | FocusLost
 
 
 def translate(event: pygame.event.Event) -> Meaning | None:
@@ -196,11 +211,11 @@ def translate(event: pygame.event.Event) -> Meaning | None:
     return _of_mouse(event)
 
 
-def _of_mouse(event: pygame.event.Event) -> Stroke | Put | Choose | None:
+def _of_mouse(event: pygame.event.Event) -> Stroke | Hover | Put | Choose | None:
     if event.type == pygame.MOUSEWHEEL and event.y:
         return Choose(1 if event.y > 0 else -1)
-    if event.type == pygame.MOUSEMOTION and event.buttons[0]:
-        return Stroke(event.pos, "move")
+    if event.type == pygame.MOUSEMOTION:
+        return Stroke(event.pos, "move") if event.buttons[0] else Hover(event.pos)
     if event.type in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP):
         down = event.type == pygame.MOUSEBUTTONDOWN
         if event.button == pygame.BUTTON_LEFT:

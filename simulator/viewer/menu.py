@@ -43,21 +43,27 @@ class Menu:
     """Shows places and says which one is chosen.
 
     Args:
-        places: those of one world side by side.
+        places: says what there is, at each opening; those of one world side by side.
 
     Attributes:
         is_open: whether it is on the screen.
         version: changes with what it shows.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
-        self.places = list(places)
+    def __init__(self, places: Callable[[], Sequence[Place]]) -> None:
+        self._all = places
         self.is_open = False
         self.version = 0
         self._at = 0
         self._top = 0  # first row on the screen
         self._pictures: dict[int, pygame.Surface] = {}
         self._boxes: dict[int, pygame.Rect] = {}
+        self._look()
+
+    def _look(self) -> None:
+        self.places = list(self._all())
+        self._pictures.clear()
+        self._at = min(self._at, max(0, len(self.places) - 1))
         # rows of indices, each row of one world
         self._rows: list[list[int]] = []
         for _, group in groupby(range(len(self.places)), lambda i: self.places[i].world):
@@ -66,6 +72,8 @@ class Menu:
 
     def toggle(self) -> None:
         """Open or close it."""
+        if not self.is_open:
+            self._look()
         self.is_open = not self.is_open and bool(self.places)
         self.version += 1
 

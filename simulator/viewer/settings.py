@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from agents.policy import Policy
 
 POLICIES = ("human", "lane_keeper")
+MOMENTS = Path("outputs/moments")
 LARGEST, SMALLEST = 10, 1
 
 
@@ -25,8 +27,10 @@ class PlaySettings:
     seed: int = 0
     screenshots: Path = Path("outputs/screenshots")
     videos: Path = Path("outputs/videos")
+    moments: Path = MOMENTS
     record: Path | None = None  # folder for recordings of what is driven
     driver: Policy | None = None  # takes the wheel instead of `policy`
+    options: Mapping[str, Any] | None = None  # of every reset, such as the scenario
     menu_first: bool = False  # begin with the choice of where to drive
 
     def __post_init__(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pygame
 
+from simulator.viewer.files import save_moment
 from simulator.viewer.menu import Menu, Place
 from simulator.viewer.painting import Easel
 from simulator.viewer.session import Session
@@ -23,7 +24,7 @@ class Tour:
     Args:
         settings: of the first drive.
         wheel: who drives, unless the settings name a driver.
-        places: on the menu.
+        places: says what is on the menu, at each opening.
 
     Attributes:
         session: the present drive.
@@ -31,11 +32,13 @@ class Tour:
         opened_s: when it began to load.
     """
 
-    def __init__(self, settings: PlaySettings, wheel: Wheel, places: Sequence[Place]) -> None:
+    def __init__(
+        self, settings: PlaySettings, wheel: Wheel, places: Callable[[], Sequence[Place]]
+    ) -> None:
         self.settings, self.wheel = settings, wheel
         self.menu = Menu(places)
         self._was_paused = False
-        self._begin(Totals())
+        self._begin(Totals(), settings.options)
 
     def _begin(self, totals: Totals, options: Mapping[str, Any] | None = None) -> None:
         """Another drive, which the caller starts: its window has to be there."""
@@ -78,3 +81,14 @@ class Tour:
         self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
         self._begin(self.session.totals, place.options)
         self.session.start()
+
+    def keep_moment(self) -> None:
+        """Put the present one in a file; it is on the menu from then on."""
+        travel, now = self.session.travel, self.session.travel.timeline.now
+        if travel.why_not or now is None:
+            travel.say(travel.why_not)
+            return
+        try:
+            travel.say(f"saved {save_moment(now.state, self.settings.moments)}")
+        except (OSError, ValueError) as error:
+            travel.say(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from agents.policy import Policy
 
 TAKES_OVER = 0.15
 """An axis that is moved so far takes the wheel from the autopilot."""
+
+MOUSE_REST = 0.25
+"""Half the height of the band in which the mouse asks for no pedal."""
 
 
 class Wheel:
@@ -54,6 +58,14 @@ class Wheel:
                 return
             self.manual = self._by_axes = True
         self.person.hold(steer, pedal)
+
+    def follow(self, across: float, up: float) -> None:
+        """The mouse steers: where it is, from the middle of the picture (-1 to 1, right and up positive).
+
+        A band across the middle asks for neither pedal.
+        """
+        pedal = max(0.0, abs(up) - MOUSE_REST) / (1.0 - MOUSE_REST)
+        self.hold(-math.copysign(across**2, across), math.copysign(pedal, up))
 
     def switch(self) -> None:
         """The other one drives."""

@@ -86,7 +86,7 @@ def test_in_the_window_one_chooses_winds_and_goes_back(tmp_path, monkeypatch):
     settings = PlaySettings(
         shots[0].env_id, dict(shots[0].env_arguments), driver=Repeater(), menu_first=True
     )
-    viewer = Viewer(settings, places=shots)
+    viewer = Viewer(settings, places=lambda: shots)
     viewer.open()
 
     def until(condition):

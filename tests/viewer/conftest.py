@@ -136,11 +136,11 @@ def drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[.
     def start(
         env_id: str = "toy/Paced-v0", env_arguments: dict[str, Any] | None = None, **settings: Any
     ) -> Driven:
-        folders = {"screenshots": tmp_path, "videos": tmp_path}
+        folders = dict.fromkeys(("screenshots", "videos", "moments"), tmp_path)
         places = settings.pop("places", ())
         settings = {"ticks_per_s": 50.0, "scale": 2, **folders, **settings}
         asked = PlaySettings(env_id, env_arguments or {}, **settings)
-        opened.append(Driven(Viewer(asked, places=places)))
+        opened.append(Driven(Viewer(asked, places=lambda: places)))
         return opened[-1]
 
     yield start

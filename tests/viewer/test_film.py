@@ -6,6 +6,7 @@ import json
 
 import av
 import pygame
+from PIL import Image
 
 from simulator.viewer import film
 from simulator.viewer.files import next_free
@@ -77,3 +78,28 @@ def test_no_video_takes_another_s_name(tmp_path):
         (tmp_path / f"dreamlane-{number:04d}.mp4").touch()
     assert next_free(tmp_path, ".mp4").name == "dreamlane-0004.mp4"
     assert next_free(tmp_path / "new", ".png").name == "dreamlane-0000.png"
+
+
+def test_x_makes_a_gif_of_the_last_ten_seconds(drive, tmp_path):
+    driven = drive(frames=10_000)
+    driven.key(pygame.K_x)
+    driven.until_steps(6)
+    driven.key(pygame.K_x)
+    driven.until(lambda: driven.session.travel.notice.startswith("saved"))
+    (path,) = tmp_path.glob("*.gif")
+    with Image.open(path) as gif:
+        told = json.loads(gif.info["comment"])
+        assert gif.n_frames >= 6
+        assert gif.size == (256, 128)
+        assert gif.info["duration"] == 100
+    assert not told["generated"]
+    assert told["world"]["world"] == "paced"
+    assert len(told["actions"]) >= 6
+
+
+def test_a_gif_of_nothing_is_refused(drive, tmp_path):
+    driven = drive()  # waits for the driver
+    driven.until(lambda: driven.session.latest is not None)
+    driven.key(pygame.K_x)
+    driven.until(lambda: driven.session.travel.notice == "nothing was driven yet")
+    assert not list(tmp_path.glob("*.gif"))

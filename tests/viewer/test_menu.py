@@ -33,7 +33,7 @@ def text(*_: Any, **__: Any) -> int:
 
 @pytest.fixture
 def menu() -> Menu:
-    made = Menu(ALL)
+    made = Menu(lambda: ALL)
     made.toggle()
     return made
 
@@ -98,7 +98,7 @@ def test_a_click_chooses_what_it_hits(menu):
 
 
 def test_the_chosen_row_is_always_on_the_screen():
-    many = Menu([place("one", str(i)) for i in range(20 * COLUMNS)])
+    many = Menu(lambda: [place("one", str(i)) for i in range(20 * COLUMNS)])
     many.toggle()
     surface = pygame.Surface((640, 320))
     for _ in range(15):
@@ -112,7 +112,7 @@ def test_the_chosen_row_is_always_on_the_screen():
 
 
 def test_a_start_without_a_picture_is_a_place_all_the_same():
-    menu = Menu([Place("w", "s", "", "toy/Paced-v0", {}, {}, lambda: None)])
+    menu = Menu(lambda: [Place("w", "s", "", "toy/Paced-v0", {}, {}, lambda: None)])
     surface = pygame.Surface((640, 480))
     menu.draw(surface, text)
     assert menu.draw(surface, text)

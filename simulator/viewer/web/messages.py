@@ -81,7 +81,7 @@ def _events(said: dict[str, Any], size: tuple[int, int]) -> list[pygame.event.Ev
                 round(_share(said["y"]) * (size[1] - 1)),
             )
             kind, button = MOUSE[said["what"]], BUTTONS.get(said["button"], 0)
-            pressed = (1, 0, 0)  # the page tells of moves only while the left button is down
+            pressed = (int(bool(said.get("held"))), 0, 0)
             return [pygame.event.Event(kind, pos=place, button=button, buttons=pressed)]
         case "wheel":
             return [pygame.event.Event(pygame.MOUSEWHEEL, y=1 if said["steps"] > 0 else -1)]

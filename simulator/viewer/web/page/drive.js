@@ -49,10 +49,12 @@ function place(event) {
   const top = box.top + (box.height - scale * canvas.height) / 2;
   return { x: (event.clientX - left) / (scale * canvas.width), y: (event.clientY - top) / (scale * canvas.height) };
 }
-function mouse(event, what) { say({ type: "mouse", what, button: event.button, ...place(event) }); }
+function mouse(event, what) {
+  say({ type: "mouse", what, button: event.button, held: Boolean(event.buttons & 1), ...place(event) });
+}
 canvas.addEventListener("mousedown", (event) => mouse(event, "down"));
 addEventListener("mouseup", (event) => mouse(event, "up"));
-canvas.addEventListener("mousemove", (event) => { if (event.buttons & 1) mouse(event, "move"); });
+canvas.addEventListener("mousemove", (event) => mouse(event, "move"));
 canvas.addEventListener("contextmenu", (event) => event.preventDefault());
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
