@@ -10,7 +10,6 @@ import typer
 
 from simulator.places import DREAM, TRUTH, places, read_moment
 from simulator.viewer.app import Viewer
-from simulator.viewer.inputs import HELP
 from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Totals, what_runs
 
@@ -112,7 +111,7 @@ def play(
         )
     viewer = Viewer(settings, places=lambda: places(settings.moments))
     viewer.open()
-    print(f"Loading. {HELP}", flush=True)
+    print(f"Loading. {viewer.keys.hint}", flush=True)
     drive(viewer)
 
 

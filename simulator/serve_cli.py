@@ -26,7 +26,7 @@ from simulator.play_cli import (
     settings_of,
 )
 from simulator.viewer.app import Viewer
-from simulator.viewer.web.messages import BROWSER
+from simulator.viewer.web.messages import BROWSER, known_keys
 from simulator.viewer.web.screen import Screen
 from simulator.viewer.web.server import LOOPBACK, Server, bound
 
@@ -69,7 +69,7 @@ def serve(
 
         if policy != "human":
             viewer.session.paused = True
-        server = Server(screen, post, left, token)
+        server = Server(screen, post, left, token, known_keys(viewer.keys))
         viewer.open()
         viewer.gamepads.add(BROWSER, "browser")
         server.start(listening)

@@ -32,6 +32,7 @@ from simulator.viewer.inputs import (
     Wind,
     translate,
 )
+from simulator.viewer.keys import keys_file, load_keys
 from simulator.viewer.menu import Place
 from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
@@ -48,6 +49,7 @@ class Viewer:
     """The window and its main loop: `run`, or `open`, `pump` until False, and `close`.
 
     Attributes:
+        keys: which mean what.
         wheel: who drives.
         screenshots: paths of the pictures saved so far.
     """
@@ -58,9 +60,14 @@ class Viewer:
         shown: Callable[[pygame.Surface], object] | None = None,
         places: Callable[[], Sequence[Place]] = tuple,
     ) -> None:
-        """`shown` is called with all that is drawn, `places` says what is on the menu."""
+        """`shown` is called with all that is drawn, `places` says what is on the menu.
+
+        Raises:
+            ValueError: the user's keys can't be read.
+        """
         self._shown = shown
         self._scale = settings.scale
+        self.keys = load_keys(keys_file())
         self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
         self._tour = Tour(settings, self.wheel, places)
         self._menu_first = settings.menu_first
@@ -101,7 +108,7 @@ class Viewer:
         mappings = load_mappings(gamepad_file())
         open_display()
         self.gamepads = Gamepads(mappings)
-        self._hud = Hud()
+        self._hud = Hud(self.keys)
         self._resize()
         pygame.display.set_caption("Dreamlane")
         self.session.start()
@@ -117,7 +124,7 @@ class Viewer:
             if self._tour.menu.is_open and event.type not in (pygame.QUIT, pygame.WINDOWEXPOSED):
                 self._tour.ask_menu(event)
                 continue
-            meaning = translate(event) or self.gamepads.translate(event)
+            meaning = translate(event, self.keys) or self.gamepads.translate(event)
             if meaning is Command.QUIT:
                 return False
             if event.type == pygame.WINDOWEXPOSED:

@@ -1,11 +1,18 @@
-"""What the window saves, under names of its own."""
+"""What the window saves, under names of its own, and where the user's configuration is."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pygame
+
+
+def configuration(name: str) -> Path:
+    """A file of the user's configuration of Dreamlane."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "dreamlane" / name
 
 
 def next_free(folder: Path, ending: str) -> Path:

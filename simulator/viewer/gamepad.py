@@ -7,13 +7,13 @@ Devices differ in which axis is what. A mapping per device name is read from the
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import pygame
 
+from simulator.viewer.files import configuration
 from simulator.viewer.inputs import Axes, Command, Rewind, Unplugged
 
 
@@ -54,8 +54,7 @@ class Mapping:
 
 def gamepad_file() -> Path:
     """Where mappings are kept: `gamepad.json` in the user's configuration of Dreamlane."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / "dreamlane" / "gamepad.json"
+    return configuration("gamepad.json")
 
 
 def load_mappings(path: Path) -> dict[str, Mapping]:

@@ -22,7 +22,8 @@ from simulator.viewer.colours import (
     WARN,
     Colour,
 )
-from simulator.viewer.inputs import ALL_KEYS, HELP
+from simulator.viewer.drawing import darken, number
+from simulator.viewer.keys import Keys
 from simulator.viewer.panels import draw_panels
 from simulator.viewer.snapshot import Snapshot, what_runs
 from simulator.viewer.timeline import Moment
@@ -50,8 +51,9 @@ def window_size(frame_shape: tuple[int, ...], scale: float) -> tuple[int, int]:
 class Hud:
     """Draws onto a surface of any size. Keeps fonts and the enlarged picture between calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
         pygame.font.init()
+        self._keys = keys
         self._fonts: dict[int, pygame.font.Font] = {}
         self._picture: pygame.Surface | None = None
         self._picture_of: object = None
@@ -111,18 +113,24 @@ class Hud:
             bar.bottom = picture.bottom
             pygame.draw.rect(surface, WARN, bar)
         if still == "waiting":
-            self._banner(surface, picture, "READY", "an arrow key or W A S D starts", GOOD)
+            self._banner(surface, picture, "READY", f"{self._keys.wheel} to start", GOOD)
         elif still == "rewinding":
             gone = f"{snapshot.rewound} ticks back"
             self._banner(
                 surface, picture, "REWIND", f"{gone}; let go to drive on from here", BACKWARDS
             )
         elif still == "paused":
-            self._banner(surface, picture, "PAUSED", "P or Space goes on", INK)
+            self._banner(surface, picture, "PAUSED", f"{self._keys.named('pause')}: on", INK)
         elif snapshot.ended:
             said = snapshot.ended.replace("_", " ")
             good = snapshot.ended in ("route_completed", "time_limit", "end_of_recording")
-            self._banner(surface, picture, said, "R begins again", GOOD if good else BAD)
+            self._banner(
+                surface,
+                picture,
+                said,
+                f"{self._keys.named('again')} begins again",
+                GOOD if good else BAD,
+            )
 
     def draw_panels(self, surface: pygame.Surface, moments: Sequence[Moment]) -> None:
         """Graphs and plan, over the picture."""
@@ -139,13 +147,21 @@ class Hud:
     def draw_help(self, surface: pygame.Surface) -> None:
         """All keys, over whatever is there."""
         width, height = surface.get_size()
-        _darken(surface, surface.get_rect(), 215)
-        row = height // (len(ALL_KEYS) + 4)
+        darken(surface, surface.get_rect(), 215)
+        rows = self._keys.rows()
+        row = height // (len(rows) + 4)
         self.text(surface, "Keys", (width // 2, row // 2), row, INK, 0.5)
-        for i, (keys, meaning) in enumerate(ALL_KEYS, 2):
+        for i, (keys, meaning) in enumerate(rows, 2):
             self.text(surface, keys, (round(width * 0.36), i * row), round(row * 0.6), WARN, 1.0)
             self.text(surface, meaning, (round(width * 0.39), i * row), round(row * 0.6), INK)
-        self.text(surface, "F1 closes", (width // 2, height - row), round(row * 0.6), DIM, 0.5)
+        self.text(
+            surface,
+            f"{self._keys.named('help')} closes",
+            (width // 2, height - row),
+            round(row * 0.6),
+            DIM,
+            0.5,
+        )
 
     def _panel(
         self,
@@ -160,9 +176,7 @@ class Hud:
         left, top = panel.left + pad, panel.top + pad
         info = snapshot.info
         speed = info.get("speed_mps", math.nan)
-        digits = self.text(
-            surface, _number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK
-        )
+        digits = self.text(surface, number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK)
         self.text(surface, "km/h", (left + digits + line // 2, top + round(line * 1.5)), line, DIM)
         gauges = pygame.Rect(left + line * 8, top, max(line * 9, panel.width // 5), line)
         # The root shows the few percent of full lock that are used at speed.
@@ -178,10 +192,10 @@ class Hud:
         )
         facts = (
             f"{info.get('scenario', '')}  episode {snapshot.episode}  "
-            f"{_number(info.get('time_s', math.nan), '.1f')} s  reward {snapshot.episode_return:.1f}",
-            f"lane {_number(info.get('lane_offset_m', math.nan), '+.1f')} m  "
-            f"ahead {_number(info.get('lead_distance_m', math.nan), '.0f')} m  "
-            f"surprise {_number(info.get('surprise', math.nan), '.2f')}",
+            f"{number(info.get('time_s', math.nan), '.1f')} s  reward {snapshot.episode_return:.1f}",
+            f"lane {number(info.get('lane_offset_m', math.nan), '+.1f')} m  "
+            f"ahead {number(info.get('lead_distance_m', math.nan), '.0f')} m  "
+            f"surprise {number(info.get('surprise', math.nan), '.2f')}",
         )
         for row, text in enumerate(facts):
             self.text(
@@ -201,7 +215,13 @@ class Hud:
         self.text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
         low = bottom + round(line * 1.2)
         small = round(line * 0.9)
-        self.text(surface, mood.notice or HELP, (left, low), small, WARN if mood.notice else DIM)
+        self.text(
+            surface,
+            mood.notice or self._keys.hint,
+            (left, low),
+            small,
+            WARN if mood.notice else DIM,
+        )
         self.text(surface, driver, (panel.right - pad, low), small, INK, 1.0)
 
     def _gauge(
@@ -222,7 +242,7 @@ class Hud:
         self, surface: pygame.Surface, box: pygame.Rect, title: str, hint: str, colour: Colour
     ) -> None:
         third = pygame.Rect(box.left, box.centery - box.height // 6, box.width, box.height // 3)
-        _darken(surface, third, 150)
+        darken(surface, third, 150)
         self.text(
             surface,
             title,
@@ -270,14 +290,3 @@ class Hud:
         drawn = self._font(round(size * 1.25)).render(text, True, colour)
         surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
         return drawn.get_width()
-
-
-def _darken(surface: pygame.Surface, box: pygame.Rect, alpha: int) -> None:
-    shade = pygame.Surface(box.size, pygame.SRCALPHA)
-    shade.fill((0, 0, 0, alpha))
-    surface.blit(shade, box)
-
-
-def _number(value: float, form: str) -> str:
-    """A number, or a dash where the world can't tell it."""
-    return format(value, form) if math.isfinite(value) else "-"

@@ -1,14 +1,17 @@
-"""Which key does what: pygame events become car controls and commands to the window."""
+"""What a person can ask for, and which events of pygame ask for it; `keys` says which keys do."""
 
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pygame
 
 from agents.human import Control
+
+if TYPE_CHECKING:
+    from simulator.viewer.keys import Keys
 
 
 class Command(enum.Enum):
@@ -108,106 +111,17 @@ class FocusLost:
     """The window can't see keys go up any more."""
 
 
-CONTROLS = {
-    pygame.K_LEFT: Control.LEFT,
-    pygame.K_a: Control.LEFT,
-    pygame.K_RIGHT: Control.RIGHT,
-    pygame.K_d: Control.RIGHT,
-    pygame.K_UP: Control.THROTTLE,
-    pygame.K_w: Control.THROTTLE,
-    pygame.K_DOWN: Control.BRAKE,
-    pygame.K_s: Control.BRAKE,
-}
-
-COMMANDS = {
-    pygame.K_r: Command.RESET,
-    pygame.K_t: Command.NEXT,
-    pygame.K_p: Command.PAUSE,
-    pygame.K_SPACE: Command.PAUSE,
-    pygame.K_q: Command.QUIT,
-    pygame.K_ESCAPE: Command.QUIT,
-    pygame.K_PLUS: Command.LARGER,
-    pygame.K_EQUALS: Command.LARGER,
-    pygame.K_KP_PLUS: Command.LARGER,
-    pygame.K_MINUS: Command.SMALLER,
-    pygame.K_KP_MINUS: Command.SMALLER,
-    pygame.K_f: Command.FULLSCREEN,
-    pygame.K_c: Command.SCREENSHOT,
-    pygame.K_F12: Command.SCREENSHOT,
-    pygame.K_n: Command.STEP,
-    pygame.K_PERIOD: Command.STEP,
-    pygame.K_COMMA: Command.SLOWER,
-    pygame.K_LEFTBRACKET: Command.SLOWER,
-    pygame.K_RIGHTBRACKET: Command.FASTER,
-    pygame.K_m: Command.SWITCH,
-    pygame.K_b: Command.BRANCH,
-    pygame.K_F5: Command.MARK,
-    pygame.K_F9: Command.RETURN,
-    pygame.K_F1: Command.HELP,
-    pygame.K_TAB: Command.MENU,
-    pygame.K_g: Command.PANELS,
-    pygame.K_v: Command.FILM,
-    pygame.K_x: Command.SNIP,
-    pygame.K_F6: Command.KEEP,
-    pygame.K_j: Command.MOUSE,
-}
-
-REWIND = pygame.K_BACKSPACE
-
-WINDS = {
-    pygame.K_PAGEDOWN: Wind(5.0),
-    pygame.K_PAGEUP: Wind(-5.0),
-    pygame.K_HOME: Wind(-math.inf),
-}
-
-HELP = (
-    "WASD or arrows · Tab where to drive · Backspace goes back in time · Space pause · F1 all keys"
-)
-
-ALL_KEYS = (
-    ("arrows, W A S D", "steer, throttle, brake; takes over from the autopilot"),
-    ("Tab", "another world or scenario"),
-    ("M", "you or the autopilot"),
-    ("Backspace, held", "back in time"),
-    ("B", "to the next branch of what was driven"),
-    ("F5, F9", "mark this moment, return to it"),
-    ("P, Space", "pause"),
-    ("N, .", "a single step"),
-    ("[ ]", "slower, faster"),
-    ("left mouse button", "take away what it is drawn over"),
-    ("right, wheel", "put a car there, choose what to put"),
-    ("G", "graphs of the last half minute, and the way from above"),
-    ("Page up, down, Home", "of a recording: 5 s back or on, its begin; or click on the picture"),
-    ("R, T", "the same start again, the next one"),
-    ("+ -, F", "size of the window, full screen"),
-    ("C, F12", "save a picture"),
-    ("V, X", "begin or end a video; the last 10 s as a GIF"),
-    ("F6", "keep this moment in a file; it is on the menu then"),
-    ("J", "the mouse steers, or no longer"),
-    ("Q, Esc", "quit"),
-)
-"""Keys and what they do, for the help screen."""
-
-
 Meaning = Key | Rewind | Wind | Command | Stroke | Hover | Put | Choose | FocusLost
 
 
-def translate(event: pygame.event.Event) -> Meaning | None:
+def translate(event: pygame.event.Event, keys: Keys) -> Meaning | None:
     """What an event means to us, None for nothing."""
     if event.type == pygame.QUIT:
         return Command.QUIT
     if event.type == pygame.WINDOWFOCUSLOST:
         return FocusLost()
-    if event.type == pygame.KEYDOWN:
-        if event.key in CONTROLS:
-            return Key(CONTROLS[event.key], down=True)
-        if event.key == REWIND:
-            return Rewind(down=True)
-        return WINDS.get(event.key) or COMMANDS.get(event.key)
-    if event.type == pygame.KEYUP and event.key in CONTROLS:
-        return Key(CONTROLS[event.key], down=False)
-    if event.type == pygame.KEYUP and event.key == REWIND:
-        return Rewind(down=False)
+    if event.type in (pygame.KEYDOWN, pygame.KEYUP):
+        return keys.meaning(event.key, down=event.type == pygame.KEYDOWN)
     return _of_mouse(event)
 
 

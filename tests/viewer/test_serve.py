@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.viewer.inputs import Command, Key, Rewind, Stroke, translate
+from simulator.viewer.keys import Keys
 from simulator.viewer.web import messages
 from simulator.viewer.web.server import bound
 
@@ -212,10 +213,12 @@ def test_a_taken_port_is_named():
 
 
 SIZE = (512, 322)
+KEYS = Keys()
 
 
 def said(**message: object) -> list[object]:
-    return [translate(event) for event in messages.events(json.dumps(message), SIZE)]
+    found = messages.events(json.dumps(message), SIZE, messages.known_keys(KEYS))
+    return [translate(event, KEYS) for event in found]
 
 
 def test_keys_and_mouse_mean_what_they_mean_in_the_window():
@@ -234,11 +237,11 @@ def test_a_page_can_neither_quit_nor_resize():
 
 
 def test_a_gamepad_in_the_browser_counts_like_one_here():
-    (event,) = messages.events('{"type": "axis", "axis": 5, "value": 3}', SIZE)
+    (event,) = messages.events('{"type": "axis", "axis": 5, "value": 3}', SIZE, [])
     assert (event.type, event.axis, event.value) == (pygame.JOYAXISMOTION, 5, 1.0)
 
 
 @given(st.text() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_whatever_else_comes_is_an_error_that_shows_it(message):
     with pytest.raises(ValueError, match="message"):
-        messages.events(message, SIZE)
+        messages.events(message, SIZE, [])

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pygame
 
-from simulator.viewer.inputs import COMMANDS, CONTROLS, REWIND, WINDS, Command
+from simulator.viewer.inputs import Command
+from simulator.viewer.keys import Keys
 
 BROWSER = -2
 """Instance of the gamepad that a browser reads; SDL counts its own from 0."""
@@ -44,33 +46,34 @@ OF_THE_WINDOW = (Command.QUIT, Command.FULLSCREEN, Command.LARGER, Command.SMALL
 OF_THE_MENU = (pygame.K_RETURN,)
 
 
-def known_keys() -> list[str]:
+def known_keys(keys: Keys) -> list[str]:
     """Keys that a page sends on, by their browser's names; all others stay the browser's."""
-    wanted = {REWIND, *CONTROLS, *WINDS, *OF_THE_MENU} | {
-        k for k, c in COMMANDS.items() if c not in OF_THE_WINDOW
-    }
+    wanted = {*keys.codes(without=OF_THE_WINDOW), *OF_THE_MENU}
     named = [name for name, key in NAMED.items() if key in wanted]
     return named + [chr(key) for key in sorted(wanted) if key < 128 and chr(key).isprintable()]
 
 
-def events(message: str, size: tuple[int, int]) -> list[pygame.event.Event]:
-    """The events that a page's message stands for; places are shares of a window of this size.
+def events(message: str, size: tuple[int, int], known: Sequence[str]) -> list[pygame.event.Event]:
+    """The events that a page's message stands for; places are shares of a window of this size, and
+    only known keys count.
 
     Raises:
         ValueError: what came in isn't one of the messages of `page/drive.js`.
     """
     try:
         said = json.loads(message)
-        return _events(said, size)
+        return _events(said, size, known)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"message {message[:100]!r}: {type(error).__name__}: {error}") from error
 
 
-def _events(said: dict[str, Any], size: tuple[int, int]) -> list[pygame.event.Event]:
+def _events(
+    said: dict[str, Any], size: tuple[int, int], known: Sequence[str]
+) -> list[pygame.event.Event]:
     match said["type"]:
         case "key":
             name = str(said["key"])
-            if name not in known_keys():
+            if name not in known:
                 return []
             key = NAMED.get(name) or ord(name)
             kind = pygame.KEYDOWN if said["down"] else pygame.KEYUP

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from simulator.viewer.web.messages import events, known_keys
+from simulator.viewer.web.messages import events
 from simulator.viewer.web.screen import Picture, Screen
 
 PAGE = Path(__file__).parent / "page"
@@ -55,6 +55,7 @@ class Server:
         post: called with each event of the page, in the server's thread.
         left: called when the page is gone, in the server's thread.
         token: what the page's address must name; None for anybody who reaches the socket.
+        keys: that the page sends on, by their browser's names.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Server:
         post: Callable[[pygame.event.Event], object],
         left: Callable[[], object],
         token: str | None,
+        keys: Sequence[str],
     ) -> None:
+        self._keys = keys
         self._screen, self._post, self._left, self._token = screen, post, left, token
         self._taken = False
         self._over: str | None = None
@@ -133,7 +136,7 @@ class Server:
             asyncio.create_task(self._listen(websocket, news, unseen)),
         ]
         try:
-            await websocket.send_json({"keys": known_keys()})
+            await websocket.send_json({"keys": self._keys})
             done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -174,5 +177,5 @@ class Server:
                     self._screen.seen(unseen.popleft())
                 news.set()
                 continue
-            for event in events(message, self._screen.size):
+            for event in events(message, self._screen.size, self._keys):
                 self._post(event)
