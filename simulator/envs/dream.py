@@ -173,6 +173,13 @@ class DreamEnv(gymnasium.Env[Any, Any]):
             raise
         return self._batch.observation(0), self._batch.info(0)
 
+    def pyramid(self) -> NDArray[np.uint8]:
+        """The current picture after each of its scales, coarse to fine: (K, H, W, 3)."""
+        from world_model.pyramid import pyramid
+
+        self._batch.episode(0)
+        return pyramid(self._batch.engine)[:, 0]
+
     def save_state(self) -> DreamState:
         """The current instant; `restore_state` brings it back any number of times."""
         return self._batch.save(0)

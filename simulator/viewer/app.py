@@ -13,6 +13,7 @@ import pygame
 
 from agents.lane_keeper import LaneKeeper
 from simulator.viewer.display import open_display
+from simulator.viewer.drawing import place_in
 from simulator.viewer.files import save_picture
 from simulator.viewer.film import FILMING, SNIP_S
 from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
@@ -163,16 +164,12 @@ class Viewer:
             case Wind(seconds):
                 travel.wind(seconds)
             case Stroke(place, what) if travel.can_wind:
-                picture = self._hud.picture
-                if what != "up" and picture.collidepoint(place):
-                    travel.wind(to_share=(place[0] - picture.left) / picture.width)
+                if what != "up":
+                    travel.wind(to_share=(1.0 + place_in(self._hud.picture, place)[0]) / 2)
             case Stroke(place, what):
                 self._tour.easel.stroke(place, what)
-            case Hover((x, y)) if self._mouse_steers:
-                box = self._hud.picture
-                across, up = (x - box.centerx) / box.width, (box.centery - y) / box.height
-                self.wheel.follow(*(min(1.0, max(-1.0, 2 * part)) for part in (across, up)))
-                if up > 0:
+            case Hover(place) if self._mouse_steers:
+                if self.wheel.follow(*place_in(self._hud.picture, place)):
                     session.go()
             case Put(place):
                 self._tour.easel.put(place)
@@ -201,6 +198,8 @@ class Viewer:
                 self._help = not self._help
             case Command.PANELS:
                 self._panels = not self._panels
+            case Command.SCALES:
+                session.scales.wanted = not session.scales.wanted
             case Command.FILM:
                 session.film.toggle()
             case Command.SNIP:
@@ -211,10 +210,8 @@ class Viewer:
                 self._mouse_steers = not self._mouse_steers
                 travel.say("the mouse steers: J ends it" if self._mouse_steers else "keys steer")
                 self.wheel.let_go()
-            case Command.RESET:
-                session.ask_reset()
-            case Command.NEXT:
-                session.ask_reset(elsewhere=True)
+            case Command.RESET | Command.NEXT:
+                session.ask_reset(elsewhere=meaning is Command.NEXT)
             case Command.PAUSE:
                 session.toggle_pause()
             case Command.LARGER | Command.SMALLER:
@@ -226,7 +223,8 @@ class Viewer:
                 self._fullscreen = not self._fullscreen
                 self._resize()
             case Command.SCREENSHOT:
-                self._save_picture()
+                self.screenshots.append(save_picture(self._surface, self.settings.screenshots))
+                travel.say(f"saved {self.screenshots[-1]}")
             case _:
                 return
         session.wake()
@@ -264,6 +262,7 @@ class Viewer:
             at_wheel = "you" if self.wheel.manual else "autopilot"
             at_wheel = "a recorded driver" if session.travel.can_wind else at_wheel
             notice = session.travel.notice or (FILMING if session.film.running else "")
+            scales = session.scales.of(latest.frame)
             shown = (still, at_wheel, session.clock.share, notice)
             seen = (
                 id(latest),
@@ -272,6 +271,7 @@ class Viewer:
                 self._panels,
                 surface.get_size(),
                 easel.brush.strokes,
+                id(scales),
             )
         if seen == self._drawn:
             return
@@ -284,6 +284,8 @@ class Viewer:
             self._hud.draw(surface, latest, session.description, Mood(*shown))
             if self._panels:
                 self._hud.draw_panels(surface, recent(session.travel.timeline.now))
+            if scales:
+                self._hud.draw_scales(surface, scales)
             easel.picture, easel.shape = self._hud.picture, latest.frame.shape[:2]
             if easel.brush.mask is not None:
                 self._hud.draw_marked(surface, easel.brush.mask)
@@ -294,7 +296,3 @@ class Viewer:
             self._shown(surface)
         self._drawn = seen
         self._drawn_of = latest  # kept, so that no later one gets its id
-
-    def _save_picture(self) -> None:
-        self.screenshots.append(save_picture(self._surface, self.settings.screenshots))
-        self.session.travel.say(f"saved {self.screenshots[-1]}")

@@ -25,6 +25,7 @@ from simulator.viewer.colours import (
 from simulator.viewer.drawing import darken, number
 from simulator.viewer.keys import Keys
 from simulator.viewer.panels import draw_panels
+from simulator.viewer.scales import draw_scales
 from simulator.viewer.snapshot import Snapshot, what_runs
 from simulator.viewer.timeline import Moment
 
@@ -135,6 +136,10 @@ class Hud:
     def draw_panels(self, surface: pygame.Surface, moments: Sequence[Moment]) -> None:
         """Graphs and plan, over the picture."""
         draw_panels(surface, self.picture, moments, self._font(self.picture.height // 22))
+
+    def draw_scales(self, surface: pygame.Surface, frames: Sequence[NDArray[np.uint8]]) -> None:
+        """The picture scale by scale, over its lower edge."""
+        draw_scales(surface, self.picture, frames, self._font(self.picture.height // 26))
 
     def draw_marked(self, surface: pygame.Surface, mask_HW: NDArray[np.bool_]) -> None:
         """What the brush has marked, over the picture."""

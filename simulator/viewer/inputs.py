@@ -35,6 +35,7 @@ class Command(enum.Enum):
     HELP = "help"
     MENU = "menu"
     PANELS = "panels"
+    SCALES = "scales"
     FILM = "film"
     SNIP = "snip"
     KEEP = "keep"

@@ -51,6 +51,7 @@ ACTIONS = (
     Action("on", Wind(5.0), ("pagedown",)),
     Action("begin", Wind(-math.inf), ("home",), "of a recording: 5 s back or on, its begin"),
     Action("panels", Command.PANELS, ("g",), "graphs of the last half minute, the way from above"),
+    Action("scales", Command.SCALES, ("k",), "the picture scale by scale, as it is drawn"),
     Action("again", Command.RESET, ("r",)),
     Action("next", Command.NEXT, ("t",), "the same start again, the next one"),
     Action("larger", Command.LARGER, ("+", "=", "kp_plus")),

@@ -21,6 +21,7 @@ from agents.policy import Policy
 from simulator.viewer.clock import Clock
 from simulator.viewer.film import Film
 from simulator.viewer.painting import Painting
+from simulator.viewer.scales import Scales
 from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Snapshot, Totals
 from simulator.viewer.timeline import Moment
@@ -38,8 +39,7 @@ class Session(threading.Thread):
     """Ticks an environment under a policy until `stop` is called or `max_steps` are driven.
 
     Args:
-        settings: what is driven, at what pace, for how long, and what is kept. The world's observation is the
-            camera, (H, W, 3) uint8; seeds count up from start to start.
+        settings: what is driven; its observation is the camera, (H, W, 3) uint8. Seeds count up.
         policy: who drives.
         wait_for_driver: hold every episode at its first frame until `go` is called.
         options: of every reset, such as the scenario.
@@ -67,6 +67,7 @@ class Session(threading.Thread):
         self.travel = Travel()
         self.painting = Painting()
         self.film = Film(settings.videos, self.travel.say)
+        self.scales = Scales()
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
@@ -157,6 +158,8 @@ class Session(threading.Thread):
                 observation, info = environment.unwrapped.wind(time_s)  # type: ignore[attr-defined]
                 self._publish(environment, observation, info, STILL, 0.0, "", first=True)
                 self.clock.restart()
+            elif self.scales.missing(observation) and not self.travel.rewinding:
+                self.scales.look(environment.unwrapped, observation)
             elif self.painting.wanted:
                 observation, info = self._paint(environment, observation, info)
                 self.clock.restart()

@@ -59,13 +59,14 @@ class Wheel:
             self.manual = self._by_axes = True
         self.person.hold(steer, pedal)
 
-    def follow(self, across: float, up: float) -> None:
+    def follow(self, across: float, up: float) -> bool:
         """The mouse steers: where it is, from the middle of the picture (-1 to 1, right and up positive).
 
-        A band across the middle asks for neither pedal.
+        A band across the middle asks for neither pedal. Whether it asks for throttle.
         """
         pedal = max(0.0, abs(up) - MOUSE_REST) / (1.0 - MOUSE_REST)
         self.hold(-math.copysign(across**2, across), math.copysign(pedal, up))
+        return pedal > 0.0 and up > 0.0
 
     def switch(self) -> None:
         """The other one drives."""

@@ -74,6 +74,15 @@ class PaintableEnv(PacedEnv):
         return frame, info
 
 
+class LayeredEnv(PacedEnv):
+    """A world whose pictures come about in three scales."""
+
+    def pyramid(self) -> np.ndarray:
+        frame, _ = self._result()
+        return np.stack([np.full_like(frame, 250 - k) for k in range(2)] + [frame])
+
+
+gymnasium.register("toy/Layered-v0", entry_point=LayeredEnv)
 gymnasium.register("toy/Paced-v0", entry_point=PacedEnv)
 gymnasium.register("toy/Paintable-v0", entry_point=PaintableEnv)
 gymnasium.register("toy/Forgetful-v0", entry_point=ForgetfulEnv)
