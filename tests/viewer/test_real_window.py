@@ -46,12 +46,12 @@ PATIENCE_S = 60.0
 class Game:
     """`dreamlane play` on a screen of its own, with a person's hands and eyes."""
 
-    def __init__(self, display: str, folder: Path, *options: str) -> None:
+    def __init__(self, display: str, folder: Path, *options: str, verb: str = "play") -> None:
         self._display = display
         without = {k: v for k, v in os.environ.items() if k != "SDL_VIDEODRIVER"}
         self._environment = {**without, "DISPLAY": display}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "simulator.cli", "play", *options],
+            [sys.executable, "-m", "simulator.cli", verb, *options],
             env={**self._environment, "PYTHONPATH": str(Path(__file__).parents[2])},
             cwd=folder,
             stdout=subprocess.PIPE,
@@ -85,9 +85,10 @@ def play(display: str, tmp_path: Path) -> Iterator[Callable[..., Game]]:
     """`play(*options)` opens the window and waits until the world is there."""
     opened: list[Game] = []
 
-    def start(*options: str) -> Game:
-        opened.append(Game(display, tmp_path, *options))
-        opened[-1].until_running()
+    def start(*options: str, verb: str = "play") -> Game:
+        opened.append(Game(display, tmp_path, *options, verb=verb))
+        if verb == "play":
+            opened[-1].until_running()
         return opened[-1]
 
     yield start
@@ -132,6 +133,82 @@ def test_a_person_paints_on_the_dream(play, town) -> None:
     game.press("key", "Escape")
     game.process.communicate(timeout=PATIENCE_S)
     assert game.process.returncode == 0
+
+
+def above_the_banner(game: Game) -> np.ndarray:
+    """The upper quarter of the picture, without its border."""
+    x, y, width, height = (int(n) for n in window_box(game))
+    return game.screen()[y + 20 : y + height // 5, x + 20 : x + width - 20].astype(int)
+
+
+def test_the_autopilot_drives_and_a_branch_is_found_again_to_the_pixel(play) -> None:
+    game = play("--env", "truth")
+    begin = above_the_banner(game)
+
+    def paused() -> np.ndarray:
+        """The picture, once it no longer changes."""
+        game.press("key", "space")
+        last = above_the_banner(game)
+        for _ in range(100):
+            time.sleep(0.3)
+            if np.array_equal(now := above_the_banner(game), last):
+                return now
+            last = now
+        raise AssertionError("the world never stood still")
+
+    game.press("key", "m")
+    game.until(
+        lambda: np.abs(above_the_banner(game) - begin).mean() > 3, "the autopilot never drove"
+    )
+    first = paused()
+    game.press("keydown", "BackSpace")
+    game.until(
+        lambda: np.abs(above_the_banner(game) - first).mean() > 1, "time never ran backwards"
+    )
+    game.press("keyup", "BackSpace")
+    game.press("key", "space", "keydown", "Left")
+    time.sleep(1.5)
+    game.press("keyup", "Left")
+    assert not np.array_equal(paused(), first)
+    game.press("key", "b")
+    game.until(lambda: np.array_equal(above_the_banner(game), first), "the branch never came back")
+
+
+def test_what_was_recorded_is_equal_when_driven_again_and_can_be_watched(play, tmp_path) -> None:
+    game = play("--env", "truth", "--record", "drives")
+    begin = above_the_banner(game)
+    game.press("key", "m")
+    game.until(
+        lambda: np.abs(above_the_banner(game) - begin).mean() > 3, "the autopilot never drove"
+    )
+    game.press("key", "Escape")
+    game.process.communicate(timeout=PATIENCE_S)
+    verified = subprocess.run(
+        [sys.executable, "-m", "simulator.cli", "replay", "--verify", "drives"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert "EQUAL" in verified.stdout, verified.stderr
+    (drive,) = (meta.parent for meta in (tmp_path / "drives").rglob("meta.json"))
+    shown = play(str(drive.relative_to(tmp_path)), verb="watch")
+    shown.until(lambda: shown.screen().any() and shown.screen().std() > 20, "nothing was shown")
+    shown.until(lambda: np.abs(above_the_banner(shown) - begin).mean() > 1, "it never played")
+    shown.press("key", "q")
+    shown.process.communicate(timeout=PATIENCE_S)
+    assert shown.process.returncode == 0
+
+
+def test_another_scenario_is_chosen_from_the_menu(play) -> None:
+    game = play("--env", "truth")
+    before = above_the_banner(game)
+    game.press("key", "Tab")
+    game.until(lambda: game.pixels((22, 25, 28)) > 300_000, "the menu never came")
+    game.press("key", "Next", "key", "Next", "key", "Next", "key", "Return")
+    game.until(lambda: game.pixels((22, 25, 28)) < 300_000, "the menu never went")
+    game.until(lambda: np.abs(above_the_banner(game) - before).mean() > 3, "it is the same place")
 
 
 def window_box(game: Game) -> tuple[int, int, int, int]:
