@@ -52,7 +52,9 @@ class Kinematics(nn.Module):
         self.log_grip_mps2 = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, actions_BMA: Tensor, ego_BE: Tensor) -> tuple[Tensor, Tensor]:
-        """Speed and yaw rate after the newest action (B, 2), and log of the relative Laplace scale."""
+        """Speed and yaw rate after the newest action (B, 2), and log of the relative Laplace scale; of the
+        ego state only these two count."""
+        ego_BE = ego_BE[:, :MOTIONS]
         # a tenth of a second changes speed by centimetres a second: too little for bfloat16
         with torch.autocast(ego_BE.device.type, enabled=False):
             small = ego_BE / torch.tensor(EGO_SCALES, device=ego_BE.device)

@@ -102,7 +102,8 @@ def generator(checkpoint: Checkpoint, precision: str) -> Callable[[], Any]:
     random = torch.Generator().manual_seed(0)
     past = torch.randn(1, PAST_MAPS, c, h, w, generator=random)
     ahead, noise = past[:, 0], torch.rand(1, world.noise, generator=random)
-    actions, ego = torch.zeros(1, PAST_ACTIONS, 2), torch.tensor([[10.0, 0.0]])
+    actions, ego = torch.zeros(1, PAST_ACTIONS, 2), torch.zeros(1, world.ego_size)
+    ego[:, 0] = 10.0
 
     @torch.inference_mode()
     def turn() -> None:

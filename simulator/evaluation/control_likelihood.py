@@ -11,7 +11,8 @@ from simulator.evaluation.control_rollouts import Part
 from simulator.evaluation.intervals import mean_interval
 from simulator.evaluation.report import Verdict, samples, table
 from simulator.evaluation.subject import Rows, Subject
-from world_model.families.world import PAST_ACTIONS, Known, TokenWorld
+from world_model.families.token_world import TokenWorld
+from world_model.families.world import PAST_ACTIONS, Known
 from world_model.training.data import evenly
 
 
@@ -39,7 +40,7 @@ def likelihood(subject: Subject) -> Part:
         return torch.from_numpy(np.nan_to_num(drives.action_NA[index]))
 
     def motion(picked: Rows) -> torch.Tensor:
-        return torch.from_numpy(np.nan_to_num(drives.state_NS[picked, :2]))
+        return torch.from_numpy(np.nan_to_num(drives.state_NS[picked, : world.ego_size]))
 
     with torch.no_grad():
         for start in range(0, len(rows), 16):

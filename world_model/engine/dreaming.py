@@ -16,7 +16,9 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
+from world_model.engine.checks import known_ego, within
 from world_model.engine.step_graph import StepInputs, StepTensors
+from world_model.families.road import PLACES
 from world_model.families.world import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, World
 from world_model.heads import MOTIONS
 
@@ -54,7 +56,8 @@ class DreamEngine(ABC):
         self.known = frozenset(self.config.known_heads)
         # a head that never saw a label says nothing worth feeding back: 0, as in training
         self._fed_E = torch.tensor(
-            [name in self.known for name in STATE_HEADS[:MOTIONS]], device=self.torch_device
+            [name in self.known for name in STATE_HEADS[: self.world.ego_size]],
+            device=self.torch_device,
         )
         self._scales = len(tokenizer.quantizer.scales)
         self.possible_scales = tuple(range(1, self._scales + 1))
@@ -63,7 +66,7 @@ class DreamEngine(ABC):
             batch_size, PAST_MAPS, *self.latent_shape, device=self.torch_device
         )
         self._actions_BMA = torch.zeros(batch_size, PAST_ACTIONS - 1, 2, device=self.torch_device)
-        self._ego_BE = torch.zeros(batch_size, 2, device=self.torch_device)
+        self._ego_BE = torch.zeros(batch_size, self.world.ego_size, device=self.torch_device)
         height, width, _ = self.frame_shape
         self._blank_BCHW = torch.zeros(batch_size, 3, height, width, device=self.torch_device)
         # the newest frame as drawn, for models that look at it; None: the past was set from outside
@@ -150,7 +153,7 @@ class DreamEngine(ABC):
                 f" ({len(rows)}, {steps}, 2)"
             )
         taken = within("context actions but the last", actions[:, :-1], -1.0, 1.0)
-        newest = known_ego(ego[:, -1])
+        newest = self._tensor(known_ego(ego[:, -1]))
         last = frames[:, -PAST_FRAMES:]
         flat = self._tensor(last.reshape(-1, *self.frame_shape))
         latents = self.tokenizer.quantizer.encode(self.tokenizer.latents(flat)).latent_BChw
@@ -161,11 +164,11 @@ class DreamEngine(ABC):
             was = self._tensor(known_ego(ego[:, -2]))
             past = self.world.remember(self.tokenizer, maps[:, -1], maps[:, -2], done, was)
         else:  # a single frame: as if the world had stood still
-            past = maps.expand(-1, PAST_MAPS, -1, -1, -1)
+            was, past = newest, maps.expand(-1, PAST_MAPS, -1, -1, -1)
         self._past_BPChw[rows] = past
         self._picture_BCHW = None
         self._actions_BMA[rows] = done[:, 1:]
-        self._ego_BE[rows] = self._tensor(newest)
+        self._ego_BE[rows] = self._placed(newest, past, done, was)
 
     @torch.inference_mode()
     def append_frame(
@@ -176,7 +179,7 @@ class DreamEngine(ABC):
     ) -> None:
         """See `engine.base.Engine.append_frame`."""
         action = self._tensor(within("action", self.shaped("action", action_BA, 2), -1.0, 1.0))
-        ego = self._tensor(known_ego(self.shaped("ego", ego_BE, 2)))
+        motion = self._tensor(known_ego(self.shaped("ego", ego_BE, 2)))
         frames = np.asarray(frame_BHWC)
         if frames.shape != (self.batch_size, *self.frame_shape) or frames.dtype != np.uint8:
             raise ValueError(
@@ -188,7 +191,7 @@ class DreamEngine(ABC):
         self._past_BPChw = self.world.remember(
             self.tokenizer, latent.latent_BChw, self._past_BPChw[:, 0], actions, self._ego_BE
         )
-        self._advance(action, ego)
+        self._advance(action, self._placed(motion, self._past_BPChw, actions, self._ego_BE))
 
     @torch.inference_mode()
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
@@ -205,7 +208,7 @@ class DreamEngine(ABC):
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
         out = self.run(StepInputs(self._past_BPChw, picture, actions, self._ego_BE, noise_L))
         self._past_BPChw = torch.stack([out.latent_BChw, self._past_BPChw[:, 0], out.ahead_BChw], 1)
-        self._advance(action, out.state_BS[:, :MOTIONS] * self._fed_E)
+        self._advance(action, self.world.go_on(self._ego_BE, out.state_BS) * self._fed_E)
         self._picture_BCHW = out.picture_BCHW
         event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()
         return StepOutput(
@@ -266,6 +269,18 @@ class DreamEngine(ABC):
 
     # -- helpers -----------------------------------------------------------------------------
 
+    def _placed(
+        self, motion_B2: Tensor, past_BPChw: Tensor, actions_BMA: Tensor, before_BE: Tensor
+    ) -> Tensor:
+        """The ego state with a given motion and, where it is carried, the place that the newest frame shows.
+
+        `actions_BMA` led there from the ego state before, of which only the motion counts.
+        """
+        if self.world.road is None:
+            return motion_B2
+        read, _, _ = self.world.read(past_BPChw[:, 0], past_BPChw[:, 1], actions_BMA, before_BE)
+        return torch.cat([motion_B2, read[:, PLACES]], 1) * self._fed_E
+
     def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
         self._picture_BCHW = None
         self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
@@ -280,21 +295,3 @@ class DreamEngine(ABC):
         if array.shape != (self.batch_size, size):
             raise ValueError(f"{name} has shape {array.shape}; accepted: {(self.batch_size, size)}")
         return array
-
-
-def within(name: str, array: Array, low: float, high: float) -> Array:
-    """The array, whose numbers are finite and from `low` to `high`; else a ValueError."""
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity; accepted: {low:g} to {high:g}")
-    if array.size and not (low <= array.min() and array.max() <= high):
-        raise ValueError(
-            f"{name} reaches from {array.min():g} to {array.max():g}; accepted: {low:g} to {high:g}"
-        )
-    return array
-
-
-def known_ego(ego_BE: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Speed and yaw rate, 0 where unknown (NaN), as in training."""
-    if np.isinf(ego_BE).any():
-        raise ValueError("ego holds infinity; accepted: numbers, or NaN where unknown")
-    return np.nan_to_num(ego_BE)

@@ -170,7 +170,7 @@ def _write_graphs(
         some(PAST_MAPS, *latent_map),
         some(3, pictures.frame_height, pictures.frame_width),
         some(PAST_ACTIONS, 2),
-        some(2),
+        some(world.ego_size),
         some(world.noise),
     )
     codec = tokenizer

@@ -87,9 +87,7 @@ class StepGraph(nn.Module):
         latent, tokens = self.world.generate(self.quantizer, known, chance, self.scales)
         drawn = sum(part.shape[1] for part in tokens)
         left_out = tokens[0].new_full((len(latent), self.quantizer.config.tokens - drawn), -1)
-        state, _, event = self.world.reader(
-            latent, past_BPChw[:, 0], condition, actions_BMA, ego_BE
-        )
+        state, _, event = self.world.read(latent, past_BPChw[:, 0], actions_BMA, ego_BE)
         picture = picture_BCHW
         if self.decode or self.world.reprojection is not None:
             picture = self.codec.draw(latent)

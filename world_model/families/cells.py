@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
-from world_model.families.world import Chance, Known, TokenWorld, WorldConfig
+from world_model.families.token_world import TokenWorld
+from world_model.families.world import Chance, Known, WorldConfig
 from world_model.layers import KeyValue
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 

@@ -7,7 +7,8 @@ was foreseen of it, something moves by itself. How the next frame's latent map i
 
 Shapes: B batch, C channels, h w latent map, K token maps, L tokens, L_k tokens of map k, N positions, D
 width, V vocabulary, P=3 maps of the past (the newest frame, the one before, the newest as it was foreseen),
-A=2 action, M=4 remembered actions (newest last), E=2 ego inputs (speed_mps, yaw_rate_radps).
+A=2 action, M=4 remembered actions (newest last), E ego inputs: speed_mps, yaw_rate_radps, and with
+`WorldConfig.road` the three of a place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from world_model.families.reprojection import CameraConfig, Reprojection
-from world_model.heads import EGO_SCALES, StateReader
+from world_model.families.road import PLACES, Road
+from world_model.heads import EGO_SCALES, MOTIONS, StateReader
 from world_model.layers import Block, Conditioning, KeyValue
 from world_model.tokenizer.model import Tokenizer
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
@@ -48,6 +50,7 @@ class WorldConfig:
     heads: int = 8
     steps: int = 4  # passes a frame, of family `dit` alone
     camera: CameraConfig | None = None  # None: unknown, nothing is moved
+    road: bool = False  # the place on the road is carried along, see `families.road`
 
     def __post_init__(self) -> None:
         least = min(self.depth, self.heads, self.width, self.steps)
@@ -91,6 +94,9 @@ class World(nn.Module, ABC):
         )
         self.seen_channels = (2 if self.reprojection is None else 4) * c
         self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), d)
+        dt_s = (config.camera or CameraConfig()).dt_s
+        self.road = Road(d, dt_s) if config.road else None
+        self.ego_size = PLACES.stop if config.road else MOTIONS  # E
         self.modulation = nn.Linear(d, 6 * d)
         nn.init.normal_(self.modulation.weight, std=0.01)
         nn.init.zeros_(self.modulation.bias)
@@ -161,11 +167,38 @@ class World(nn.Module, ABC):
             getattr(other, part).bfloat16()
         return other
 
-    def conditioning(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
-        """(B, D) vector of the last four actions (newest last) and the ego state."""
-        ego = ego_BE / torch.tensor(EGO_SCALES, device=ego_BE.device)
+    def moving(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """(B, D) vector of the last four actions (newest last), speed and yaw rate: what the heads are told.
+        They read the place, and are not told it."""
+        ego = ego_BE[:, :MOTIONS] / torch.tensor(EGO_SCALES, device=ego_BE.device)
         out: Tensor = self.condition(torch.cat([actions_BMA.flatten(1), ego], 1))
         return out
+
+    def conditioning(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """(B, D) vector of the last four actions and the ego state: what the picture is told."""
+        moving = self.moving(actions_BMA, ego_BE)
+        if self.road is None:
+            return moving
+        motion_B2, _ = self.reader.kinematics(actions_BMA, ego_BE)
+        place: Tensor = self.road(ego_BE, motion_B2.detach())
+        return moving + place
+
+    def read(
+        self, new_BChw: Tensor, old_BChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the heads say of a new frame: see `StateReader`. They learn from the conditioning but may not
+        bend it: it belongs to the picture."""
+        moving = self.moving(actions_BMA, ego_BE).detach()
+        state, log_scale, event = self.reader(new_BChw, old_BChw, moving, actions_BMA, ego_BE)
+        return state, log_scale, event
+
+    def go_on(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:
+        """The ego state (B, E) after a step, at whose end the heads said `state_BS`."""
+        motion = state_BS[:, :MOTIONS]
+        if self.road is None:
+            return motion
+        place = self.road.corrected(self.road.expected(ego_BE, motion), state_BS[:, PLACES])
+        return torch.cat([motion, place], 1)
 
     def modulate(self, condition_BD: Tensor) -> Tensor:
         """(B, 6, D): scales, shifts and gates shared by all layers, in the transformer's precision."""
@@ -246,55 +279,3 @@ class World(nn.Module, ABC):
         if self.reprojection is not None:
             maps += [ahead_BChw - newest, newest - foreseen]
         return torch.cat(maps, 1)
-
-
-class TokenWorld(World):
-    """A family that says how likely each token is."""
-
-    @property
-    def noise(self) -> int:
-        """See `World.noise`: one number a token."""
-        return self.quantizer_config.tokens
-
-    @abstractmethod
-    def forward(
-        self,
-        quantizer: MultiScaleQuantizer,
-        frame: Quantized,
-        known: Known,
-    ) -> list[Tensor]:
-        """Logits of every token map, K tensors (B, L_k, V), each token knowing what comes before it."""
-
-    def losses(
-        self,
-        quantizer: MultiScaleQuantizer,
-        frame: Quantized,
-        next_BChw: Tensor,
-        known: Known,
-        weight_BL: Tensor | None,
-        generator: torch.Generator,
-    ) -> list[Tensor]:
-        """See `World.losses`: the mean cross-entropy of each token map in nats."""
-        logits = self(quantizer, frame, known)
-        return token_losses(logits, frame.targets, weight_BL, self.quantizer_config.scales)
-
-
-def token_losses(
-    logits: list[Tensor],
-    targets: tuple[Tensor, ...],
-    weight_BL: Tensor | None,
-    scales: tuple[tuple[int, int], ...],
-) -> list[Tensor]:
-    """Mean cross-entropy of each scale in nats, weighted by what a token shows."""
-    losses = []
-    for (h, w), logit_BLV, target_BL in zip(scales, logits, targets, strict=True):
-        nll = F.cross_entropy(
-            logit_BLV.float().flatten(0, 1), target_BL.flatten(), reduction="none"
-        )
-        if weight_BL is None:
-            losses.append(nll.mean())
-            continue
-        full = weight_BL.view(-1, 1, *scales[-1])
-        part = F.avg_pool2d(full, (scales[-1][0] // h, scales[-1][1] // w)).flatten()
-        losses.append((nll * part).sum() / part.sum())
-    return losses

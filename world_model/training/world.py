@@ -49,13 +49,8 @@ class WorldTask(WorldBatches):
                 batch.thing_BL,
                 generator,
             )
-            # the heads learn from the conditioning but may not bend it: it belongs to the picture
-            state, log_scale, event = self.model.reader(
-                frame.latent_BChw,
-                batch.past_BPChw[:, 0],
-                condition.detach(),
-                batch.actions_BMA,
-                batch.true_ego_BE,
+            state, log_scale, event = self.model.read(
+                frame.latent_BChw, batch.past_BPChw[:, 0], batch.actions_BMA, batch.true_ego_BE
             )
         state_loss, event_loss = head_losses(
             state.float(), log_scale.float(), event.float(), batch.state_BS, batch.event_BE
@@ -88,9 +83,9 @@ class WorldTask(WorldBatches):
         )
         was, latent = self.maps(data, rows - 1), self.maps(data, rows)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            moved = reprojection(before, was, torch.zeros_like(was), self.ego(data, rows))
+            moved = reprojection(before, was, torch.zeros_like(was), self.motion(data, rows))
             missed = latent - self.checkpoint.tokenizer.see(moved)
-        drawn: Tensor = reprojection(now, latent, missed, self.ego(data, rows + 1))
+        drawn: Tensor = reprojection(now, latent, missed, self.motion(data, rows + 1))
         # vehicles are few pixels, and the only ones that move by themselves
         vehicle = torch.from_numpy(data.thing_Nhw[rows] | data.thing_Nhw[rows + 1]) >= VEHICLE_IN
         weight = 1 + self.config.view_vehicle_weight * vehicle.float().unsqueeze(1)

@@ -22,9 +22,11 @@ from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.rare import rare_windows
+from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
-EGO_NOISE = (0.2, 0.01)  # m/s, rad/s: the heads that feed them back are not exact either
+# m/s, rad/s, m, rad, 1/m: what feeds them back isn't exact either
+EGO_NOISE = (0.2, 0.01, 0.1, 0.01, 0.0005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +76,6 @@ class WorldTraining:
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with ...
     start_parts: tuple[str, ...] = ()  # ... all of them, or those of these parts, such as reader
     val_windows: int = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One training batch: what is known at t, and frame t+1."""
-
-    past_BPChw: Tensor
-    ahead_BChw: Tensor  # what the car's motion makes of it
-    actions_BMA: Tensor
-    ego_BE: Tensor  # as the dream knows it: not exactly
-    true_ego_BE: Tensor
-    next_BChw: Tensor  # continuous latents of frame t+1
-    state_BS: Tensor  # labels of frame t+1
-    event_BE: Tensor
-    thing_BL: Tensor  # weights at the finest scale
-
-
-@dataclass(frozen=True, slots=True)
-class Contexts:
-    """What is known at rows of some drives."""
-
-    data: EncodedDrives
-    rows: NDArray[np.int64]
-    past_BPChw: Tensor
-    actions_BMA: Tensor
-    ego_BE: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Dreams:
-    """Dreams that go on from one training step to the next: R of them.
-
-    One frame a step keeps them cheap, however deep they get. They begin anew at every multiple of
-    `rollout_steps`, and the loop checkpoints only there: a resumed run meets the same dreams.
-    """
-
-    step: int  # the training step that they are for
-    contexts: Contexts  # at the true frames that they have reached
 
 
 class WorldBatches:
@@ -200,8 +164,12 @@ class WorldBatches:
         return past, self.actions(data, rows), self.ego(data, rows)
 
     def ego(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
+        """The ego state at the rows, 0 where unknown."""
+        return torch.from_numpy(data.drives.state_NS[rows, : self.model.ego_size]).nan_to_num()
+
+    def motion(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """Speed and yaw rate at the rows, 0 where unknown."""
-        return torch.from_numpy(data.drives.state_NS[rows, :MOTIONS]).nan_to_num()
+        return self.ego(data, rows)[:, :MOTIONS]
 
     def actions(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """The last four actions up to the one taken after each row's frame, newest last."""
@@ -245,7 +213,9 @@ class WorldBatches:
         config = self.config
         data, rows = self.pick(count, generator)
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
-        ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(EGO_NOISE)
+        ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(
+            EGO_NOISE[: ego.shape[1]]
+        )
         forget = torch.rand(count, generator=generator) < config.forget_share
         past[forget, 1:] = past[forget, :1]
         actions[forget, :-1] = 0.0
@@ -287,12 +257,11 @@ class WorldBatches:
             latent = self.model.dream(
                 self.quantizer, true, Known(past, foreseen, condition), chance
             )
-        after, _ = self.model.reader.kinematics(actions, ego)
+            read, _, _ = self.model.read(latent.float(), past[:, 0], actions, ego)
+        after = self.model.go_on(ego, read.float())
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         if config.wake_the_lost:
-            drawn = latent.float(), past[:, 0], condition.float()
-            read, _, _ = self.model.reader(*drawn, actions, ego)
             gone = lost(read, batch.state_BS[-len(rows) :]).numpy()  # of free dreams, nearly always
             if gone.any():
                 seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)

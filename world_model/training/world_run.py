@@ -116,8 +116,7 @@ def teacher_forced(task: WorldTask, model: World) -> Log:
             parts = model.losses(task.quantizer, frame, latent, known, None, alike)
             for k, value in enumerate(parts):
                 sums.setdefault(f"{prefix}nll_{k + 1}", []).append(value.item())
-        condition = model.conditioning(actions, ego)
-        state, _, event = model.reader(frame.latent_BChw, past[:, 0], condition, actions, ego)
+        state, _, event = model.read(frame.latent_BChw, past[:, 0], actions, ego)
         add_errors(sums, state, state_true, event, event_true)
     return {name: float(np.nanmean(values)) for name, values in sums.items()}
 

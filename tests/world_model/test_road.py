@@ -1,0 +1,117 @@
+"""The place on the road is carried along as geometry has it, corrected by what is read, told to pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from world_model.engine.eager import EagerEngine
+from world_model.families import make_world
+from world_model.families.road import BELIEF, PLACES, Road
+from world_model.heads import MOTIONS
+from world_model.training.start import widened
+
+ROAD = replace(tiny.SEEING, road=True)
+
+
+def ego(speed=10.0, yaw_rate=0.0, offset=0.0, heading=0.0, curvature=0.0):
+    return torch.tensor([[speed, yaw_rate, offset, heading, curvature]])
+
+
+def after(state, steps, yaw_rate=0.0):
+    """The place after some steps in which nothing is read."""
+    road, motion = Road(8, 0.1), torch.tensor([[float(state[0, 0]), yaw_rate]])
+    for _ in range(steps):
+        state = torch.cat([motion, road.expected(state, motion)], 1)
+    return state[0, MOTIONS:].tolist()
+
+
+def test_who_points_beside_the_road_leaves_it():
+    offset, heading, _ = after(ego(heading=0.1), 10)
+    assert offset == pytest.approx(10 * np.sin(0.1), abs=1e-3)
+    assert heading == pytest.approx(0.1)
+
+
+def test_who_goes_straight_leaves_a_bend_to_its_outside():
+    offset, heading, curvature = after(ego(curvature=0.01), 20)
+    assert heading == pytest.approx(-0.2)
+    assert offset == pytest.approx(-0.5 * 0.01 * 20**2, rel=0.02)
+    assert curvature == pytest.approx(0.01)
+
+
+@given(st.floats(1.0, 30.0), st.floats(-0.03, 0.03))
+def test_who_turns_as_the_road_bends_stays_on_it(speed, curvature):
+    yaw_rate = speed * curvature
+    offset, heading, _ = after(ego(speed, yaw_rate, curvature=curvature), 50, yaw_rate)
+    assert offset == pytest.approx(0.0, abs=1e-3)
+    assert heading == pytest.approx(0.0, abs=1e-4)
+
+
+def test_what_is_read_corrects_slowly_and_another_lane_at_once():
+    road = Road(8, 0.1)
+    expected = torch.tensor([[1.0, 0.1, 0.0]] * 2)
+    read = torch.tensor([[0.5, 0.0, 0.01], [-2.5, 0.3, 0.01]])
+    near, elsewhere = road.corrected(expected, read)
+    assert near.tolist() == pytest.approx(
+        [1 - 0.5 * BELIEF[0], 0.1 - 0.1 * BELIEF[1], 0.01 * BELIEF[2]]
+    )
+    assert torch.equal(elsewhere, read[1])
+
+
+def test_it_begins_as_if_it_were_not_there():
+    torch.manual_seed(0)
+    plain = make_world("var", tiny.SEEING, tiny.QUANTIZER)
+    world = make_world("var", ROAD, tiny.QUANTIZER)
+    own = world.state_dict()
+    given = plain.state_dict()
+    world.load_state_dict(own | {k: widened(k, v, own[k].shape) for k, v in given.items()})
+    actions, state = torch.rand(3, 4, 2), ego(5.0, 0.1, 1.0, 0.1, 0.01).repeat(3, 1)
+    told = world.conditioning(actions, state)
+    assert torch.equal(told, plain.conditioning(actions, state[:, :MOTIONS]))
+
+
+@pytest.fixture
+def engine():
+    known = ("speed_mps", "yaw_rate_radps", "lane_offset_m", "heading_error_rad", "curvature_1pm")
+    return EagerEngine(tiny.random_checkpoint(size=ROAD, known_heads=known), 2, "cpu", "float32")
+
+
+def begin(engine):
+    frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
+    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
+
+
+def test_the_picture_follows_the_place(engine):
+    begin(engine)
+    state, noise = engine.state, np.full((2, engine.noise), 0.5, np.float32)
+    assert state["ego_BE"].shape == (2, 5)
+    assert np.abs(state["ego_BE"][:, PLACES]).min() > 0  # read in the frames that were given
+    here = engine.step(np.zeros((2, 2), np.float32), noise)
+    moved = {**state, "ego_BE": state["ego_BE"] + np.float32([0, 0, 2.0, 0.3, 0.0])}
+    engine.state = moved
+    there = engine.step(np.zeros((2, 2), np.float32), noise)
+    assert not np.array_equal(here.frame_BHWC, there.frame_BHWC)
+
+
+def test_the_heads_are_not_told_the_place(engine):
+    latent = torch.randn(2, *engine.latent_shape)
+    actions, here = torch.zeros(2, 4, 2), ego().repeat(2, 1)
+    elsewhere = ego(offset=3.0, heading=0.4, curvature=0.02).repeat(2, 1)
+    first, second = (engine.world.read(latent, latent, actions, e) for e in (here, elsewhere))
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_was_never_labelled_is_not_carried():
+    checkpoint = tiny.random_checkpoint(size=ROAD, known_heads=("speed_mps", "yaw_rate_radps"))
+    engine = EagerEngine(checkpoint, 2, "cpu", "float32")
+    begin(engine)
+    engine.step(np.zeros((2, 2), np.float32), np.zeros((2, engine.noise), np.float32))
+    assert not engine.state["ego_BE"][:, PLACES].any()
+    assert engine.state["ego_BE"][:, :MOTIONS].any()
