@@ -15,9 +15,9 @@ from agents.lane_keeper import LaneKeeper
 from simulator.viewer.display import open_display
 from simulator.viewer.drawing import place_in
 from simulator.viewer.files import save_picture
-from simulator.viewer.film import FILMING, SNIP_S
-from simulator.viewer.gamepad import Gamepads, gamepad_file, load_mappings
-from simulator.viewer.hud import Hud, Mood, window_size
+from simulator.viewer.film import SNIP_S
+from simulator.viewer.gamepad import Gamepads
+from simulator.viewer.hud import Hud, window_size
 from simulator.viewer.inputs import (
     Axes,
     Choose,
@@ -29,12 +29,15 @@ from simulator.viewer.inputs import (
     Put,
     Rewind,
     Stroke,
+    Told,
     Unplugged,
     Wind,
     translate,
 )
 from simulator.viewer.keys import keys_file, load_keys
+from simulator.viewer.mapping import gamepad_file, load_mappings
 from simulator.viewer.menu import Place
+from simulator.viewer.mood import mood_of
 from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
 from simulator.viewer.settings import LARGEST, SMALLEST, PlaySettings
@@ -144,7 +147,7 @@ class Viewer:
             self.session.join(timeout=30.0)
         pygame.quit()
 
-    def _obey(self, meaning: Meaning | Axes | Unplugged | None) -> None:
+    def _obey(self, meaning: Meaning | Axes | Unplugged | Told | None) -> None:
         session, travel = self.session, self.session.travel
         match meaning:
             case Key(control, down):
@@ -159,6 +162,10 @@ class Viewer:
                 self.wheel.let_go()
                 travel.rewind(False)
                 travel.say(f"{name} is gone: the keyboard drives")
+            case Told(text):
+                travel.say(text)
+            case Command.CALIBRATE:
+                travel.say(self.gamepads.calibrate())
             case Rewind(down):
                 travel.rewind(down)
             case Wind(seconds):
@@ -250,8 +257,6 @@ class Viewer:
         if latest is not None and latest.frame.shape[:2] != self._shape:
             self._resize()  # the window was opened for a picture of the usual size
         session = self.session
-        still = "rewinding" if session.travel.rewinding else "waiting" if session.waiting else ""
-        still = still or ("paused" if session.paused else "")
         surface = self._surface = pygame.display.get_surface() or self._surface
         if menu.is_open:
             seen: object = menu.version, surface.get_size()
@@ -259,14 +264,11 @@ class Viewer:
             waited_s = time.perf_counter() - self._tour.opened_s
             seen = round(waited_s * 20)
         else:
-            at_wheel = "you" if self.wheel.manual else "autopilot"
-            at_wheel = "a recorded driver" if session.travel.can_wind else at_wheel
-            notice = session.travel.notice or (FILMING if session.film.running else "")
+            mood = mood_of(session, self.wheel.manual, self.gamepads.prompt)
             scales = session.scales.of(latest.frame)
-            shown = (still, at_wheel, session.clock.share, notice)
             seen = (
                 id(latest),
-                shown,
+                mood,
                 self._help,
                 self._panels,
                 surface.get_size(),
@@ -281,7 +283,7 @@ class Viewer:
             what = self.settings.env_arguments.get("world_model", "the reference world")
             self._hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
-            self._hud.draw(surface, latest, session.description, Mood(*shown))
+            self._hud.draw(surface, latest, session.description, mood)
             if self._panels:
                 self._hud.draw_panels(surface, recent(session.travel.timeline.now))
             if scales:

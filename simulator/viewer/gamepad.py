@@ -6,79 +6,14 @@ Devices differ in which axis is what. A mapping per device name is read from the
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import pygame
 
-from simulator.viewer.files import configuration
-from simulator.viewer.inputs import Axes, Command, Rewind, Unplugged
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Which axis and button is what. The defaults are those of the usual gamepad: left stick, triggers.
-
-    Raises:
-        ValueError: a number that no device has.
-    """
-
-    steer_axis: int = 0  # to the right positive
-    throttle_axis: int = 5
-    brake_axis: int = 2
-    dead_zone: float = 0.08  # of the steering axis, as a share of its way to one side
-    curve: float = 1.6  # exponent: above 1, small movements steer finer
-    pause_button: int = 7
-    again_button: int = 6
-    pedals_rest_at: float = -1.0  # +1 for wheels whose pedals count the other way round
-    rewind_button: int = 4
-    autopilot_button: int = 3
-
-    def __post_init__(self) -> None:
-        numbers = [getattr(self, f.name) for f in fields(self) if f.type == "int"]
-        odd = abs(self.pedals_rest_at) != 1 or not 0.2 <= self.curve <= 5
-        if odd or min(numbers) < 0 or not 0 <= self.dead_zone < 1:
-            raise ValueError(
-                f"{self}; accepted: axes and buttons from 0 on, dead_zone from 0 to below 1, curve 0.2 to 5,"
-                " pedals_rest_at -1 or 1"
-            )
-
-    def steer(self, axis: float) -> float:
-        """Wheel, left positive, from the axis."""
-        beyond = max(0.0, abs(axis) - self.dead_zone) / (1.0 - self.dead_zone)
-        size = float(min(1.0, beyond) ** self.curve)
-        return -size if axis >= 0 else size
-
-
-def gamepad_file() -> Path:
-    """Where mappings are kept: `gamepad.json` in the user's configuration of Dreamlane."""
-    return configuration("gamepad.json")
-
-
-def load_mappings(path: Path) -> dict[str, Mapping]:
-    """Mappings by device name; none, if there is no file.
-
-    Raises:
-        ValueError: a file that can't be read; says what is accepted.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): Mapping(**values) for name, values in stated.items()}
-    except (
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        known = ", ".join(f.name for f in fields(Mapping))
-        raise ValueError(
-            f"{path}: {error}; accepted: device names, each with any of {known}. Delete it to begin anew"
-        ) from error
+from simulator.viewer.calibration import Calibration
+from simulator.viewer.inputs import Axes, Command, Rewind, Told, Unplugged
+from simulator.viewer.mapping import Mapping, gamepad_file
 
 
 @dataclass(slots=True)
@@ -91,6 +26,7 @@ class Device:
     brake: float = 0.0
     name: str = "gamepad"
     joystick: Any = field(default=None, repr=False)  # SDL closes what nobody holds
+    axes: dict[int, float] = field(default_factory=dict)  # where each is
 
 
 class Gamepads:
@@ -103,9 +39,38 @@ class Gamepads:
     def __init__(self, mappings: dict[str, Mapping] | None = None) -> None:
         self._mappings = mappings or {}
         self._devices: dict[int, Device] = {}
+        self._calibration: Calibration | None = None
         pygame.joystick.init()
 
-    def translate(self, event: pygame.event.Event) -> Axes | Command | Rewind | Unplugged | None:
+    @property
+    def prompt(self) -> str:
+        """What a driver who calibrates a device is asked to do; empty while nobody does."""
+        return self._calibration.prompt if self._calibration is not None else ""
+
+    def calibrate(self) -> str:
+        """Begin with the device that was plugged in last, or give up what was begun; what there is to say."""
+        if self._calibration is not None:
+            self._calibration = None
+            return "calibration given up: all is as it was"
+        if not self._devices:
+            return "no gamepad or steering wheel is there"
+        device = list(self._devices.values())[-1]
+        self._calibration = Calibration(device.name, device.mapping, dict(device.axes))
+        return f"calibrating {device.name}"
+
+    def _calibrated(self, device: Device, calibration: Calibration) -> str:
+        """All is known: drive with it, and keep it."""
+        device.mapping = self._mappings[device.name] = calibration.mapping
+        self._calibration = None
+        try:
+            calibration.save(gamepad_file())
+        except (OSError, ValueError) as error:
+            return f"calibrated for now, not kept: {error}"
+        return f"{device.name} is calibrated: {gamepad_file()}"
+
+    def translate(
+        self, event: pygame.event.Event
+    ) -> Axes | Command | Rewind | Unplugged | Told | None:
         """What an event of a device means to us, None for nothing."""
         if event.type == pygame.JOYDEVICEADDED:
             self._plugged_in(event.device_index)
@@ -118,7 +83,11 @@ class Gamepads:
             del self._devices[event.instance_id]
             return Unplugged(device.name)
         if event.type == pygame.JOYAXISMOTION:
-            return self._moved(device, event.axis, float(event.value))
+            device.axes[event.axis] = value = float(event.value)
+            if (calibration := self._calibration) is None or calibration.name != device.name:
+                return self._moved(device, event.axis, value)
+            done = calibration.moved(event.axis, value)
+            return Told(self._calibrated(device, calibration)) if done else None
         if event.type in (pygame.JOYBUTTONDOWN, pygame.JOYBUTTONUP):
             down = event.type == pygame.JOYBUTTONDOWN
             if event.button == mapping.rewind_button:

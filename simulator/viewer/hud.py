@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pygame
@@ -24,6 +23,7 @@ from simulator.viewer.colours import (
 )
 from simulator.viewer.drawing import darken, number
 from simulator.viewer.keys import Keys
+from simulator.viewer.mood import Mood
 from simulator.viewer.panels import draw_panels
 from simulator.viewer.scales import draw_scales
 from simulator.viewer.snapshot import Snapshot, what_runs
@@ -31,16 +31,6 @@ from simulator.viewer.timeline import Moment
 
 PANEL_SHARE = 0.26
 """Height of the panel as a share of the picture's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mood:
-    """How time runs and who drives, beside what the world shows."""
-
-    still: str = ""  # "waiting" for the driver, "paused", "rewinding", or "" while time goes on
-    at_wheel: str = "you"
-    pace: float = 1.0
-    notice: str = ""
 
 
 def window_size(frame_shape: tuple[int, ...], scale: float) -> tuple[int, int]:
@@ -113,7 +103,9 @@ class Hud:
             bar.width = round(picture.width * float(snapshot.info["time_s"]) / length_s)
             bar.bottom = picture.bottom
             pygame.draw.rect(surface, WARN, bar)
-        if still == "waiting":
+        if still == "calibrating":
+            self._banner(surface, picture, "CALIBRATE", mood.notice, WARN)
+        elif still == "waiting":
             self._banner(surface, picture, "READY", f"{self._keys.wheel} to start", GOOD)
         elif still == "rewinding":
             gone = f"{snapshot.rewound} ticks back"

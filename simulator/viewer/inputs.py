@@ -40,6 +40,7 @@ class Command(enum.Enum):
     SNIP = "snip"
     KEEP = "keep"
     MOUSE = "mouse"
+    CALIBRATE = "calibrate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ class Unplugged:
     """A device is gone."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something to tell the driver."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

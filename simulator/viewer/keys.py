@@ -38,6 +38,7 @@ ACTIONS = (
     Action("menu", Command.MENU, ("tab",), "another world or scenario"),
     Action("switch", Command.SWITCH, ("m",), "you or the autopilot"),
     Action("mouse", Command.MOUSE, ("j",), "the mouse steers, or no longer"),
+    Action("calibrate", Command.CALIBRATE, ("f4",), "find out which axis of a gamepad is what"),
     Action("rewind", Rewind, ("backspace",), "held: back in time"),
     Action("branch", Command.BRANCH, ("b",), "to the next branch of what was driven"),
     Action("mark", Command.MARK, ("f5",)),

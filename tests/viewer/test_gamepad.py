@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.human import Control, HumanPolicy
-from simulator.viewer.gamepad import Mapping, load_mappings
+from simulator.viewer.calibration import ASKED
+from simulator.viewer.mapping import Mapping, gamepad_file, load_mappings
 
 PAD = 7
 
@@ -188,3 +189,64 @@ def test_axes_keep_to_what_the_speed_allows():
     person.press(Control.BRAKE)
     assert person.act(None, {"speed_mps": 3.0})[1] < 0.3
     assert np.isfinite(fast).all()
+
+
+# -- calibration --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(padded, tmp_path, monkeypatch):
+    """A pad that is being calibrated; its throttle rests at +1."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    moved(3, 1.0)
+    padded.until(lambda: padded.viewer.gamepads._devices[PAD].axes == {3: 1.0})
+    padded.key(pygame.K_F4)
+    padded.until(lambda: padded.viewer.gamepads.prompt == ASKED["steer_axis"])
+    return padded
+
+
+def test_a_calibrated_wheel_drives_and_is_remembered(asked):
+    pads = asked.viewer.gamepads
+    for axis, value, rest, wanted in ((1, -1.0, 0.0, "throttle"), (3, -1.0, 1.0, "brake")):
+        moved(axis, 0.3)  # too little to be meant, or not yet let go
+        moved(axis, value)
+        asked.until(lambda: pads.prompt.startswith("now let go"))
+        moved(4, 1.0)  # counts for nothing as long as it isn't
+        moved(4, 0.0)
+        moved(axis, rest)
+        asked.until(lambda wanted=wanted: pads.prompt == ASKED[f"{wanted}_axis"])
+    moved(2, 0.9)
+    asked.until(lambda: not pads.prompt)
+    mapping = load_mappings(gamepad_file())["a pad"]
+    assert (mapping.steer_axis, mapping.throttle_axis, mapping.brake_axis) == (1, 3, 2)
+    assert mapping.steer_sign == -1.0  # to the right it counts down
+    asked.until(lambda: "is calibrated" in asked.session.travel.notice)
+    moved(1, 1.0)
+    asked.until(lambda: asked.action[0] > 0.0)  # to the left
+    asked.until_steps(2)
+
+
+def test_a_second_press_gives_up_and_keeps_what_was(asked):
+    moved(1, -1.0)
+    asked.key(pygame.K_F4)
+    asked.until(lambda: "given up" in asked.session.travel.notice)
+    assert not asked.viewer.gamepads.prompt
+    assert not gamepad_file().exists()
+
+
+def test_other_devices_stay_in_the_file(asked):
+    gamepad_file().parent.mkdir(parents=True)
+    gamepad_file().write_text('{"another": {"steer_axis": 9}}')
+    pads = asked.viewer.gamepads
+    for axis, value, rest in ((0, 1.0, 0.0), (5, 1.0, 0.0), (2, 1.0, 0.0)):
+        moved(axis, value)
+        moved(axis, rest)
+    asked.until(lambda: not pads.prompt)
+    assert load_mappings(gamepad_file())["another"].steer_axis == 9
+    assert load_mappings(gamepad_file())["a pad"].throttle_axis == 5
+
+
+def test_without_a_device_there_is_nothing_to_calibrate(drive):
+    driven = drive(frames=10_000)
+    driven.key(pygame.K_F4)
+    driven.until(lambda: "no gamepad" in driven.session.travel.notice)

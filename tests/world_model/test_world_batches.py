@@ -260,8 +260,8 @@ def test_lost_is_who_reads_as_elsewhere_or_behind_another_vehicle():
     read[2, STATE_HEADS.index("heading_error_rad")] = 0.2
     read[3] = 9.0
     true[3] = torch.nan  # labels that a source lacks
-    read[4, lead] = 85.0  # it has come apart
-    read[5, lead] = 15.0  # it came out of nothing
+    read[4, lead] = 125.0  # it has come apart
+    read[5, lead] = 12.0  # it came out of nothing
     read[6, lead] = 28.0  # misread
     assert lost(read, true).tolist() == [False, True, True, False, True, True, False]
 

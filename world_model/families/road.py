@@ -24,7 +24,7 @@ PLACE_STATES = STATE_HEADS[PLACES]
 PLACE_SCALES = (3.0, 0.3, 0.03)
 """What few drives exceed."""
 
-BELIEF = (0.1, 0.1, 0.3)
+BELIEF = (0.05, 0.05, 0.5)
 """How much of what a frame shows, against what was expected of it, is believed at each step."""
 ELSEWHERE_M = 1.0
 """A frame that shows a place so far from the expected one shows another lane, and is believed at once."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
 from world_model.families import World, WorldConfig, make_world
+from world_model.families.road import PLACES
 from world_model.families.world import PAST_ACTIONS, Known
 from world_model.heads import MOTIONS
 from world_model.sampling import SamplingConfig
@@ -262,6 +263,8 @@ class WorldBatches:
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         if config.wake_the_lost:
+            if self.model.road is not None:  # surer than what is read
+                read[:, PLACES] = after[:, PLACES]
             gone = lost(read, batch.state_BS[-len(rows) :]).numpy()  # of free dreams, nearly always
             if gone.any():
                 seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)
