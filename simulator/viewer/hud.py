@@ -188,7 +188,7 @@ class Hud:
             BAD if pedal < 0 else GOOD,
         )
         facts = (
-            f"{info.get('scenario', '')}  episode {snapshot.episode}  "
+            f"{info.get('scenario', '')}  seed {snapshot.seed}  "
             f"{number(info.get('time_s', math.nan), '.1f')} s  reward {snapshot.episode_return:.1f}",
             f"lane {number(info.get('lane_offset_m', math.nan), '+.1f')} m  "
             f"ahead {number(info.get('lead_distance_m', math.nan), '.0f')} m  "

@@ -1,10 +1,11 @@
-"""Over the picture, if wished: graphs of the last half minute, and the way driven, seen from above."""
+"""Over the picture, if wished: graphs of the last half minute, the way driven, seen from above, and what
+the reward is made of."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pygame
@@ -44,6 +45,7 @@ GRAPHS = (
     Graph("steer, left up", "", lambda moment: float(moment.action[0]), -0.2, 0.2),
     Graph("lane offset, left up", "m", told("lane_offset_m"), -1.0, 1.0),
     Graph("surprise", "nats", told("surprise"), 0.0, 3.0),
+    Graph("drift", "", told("drift_score"), 0.0, 1.0),
 )
 
 
@@ -93,7 +95,9 @@ def draw_panels(
         box = pygame.Rect(pad, pad + i * (height + pad), picture.width // 3, height)
         _draw_graph(shade, box, graph, moments, font)
     side = picture.height // 2
-    _draw_plan(shade, pygame.Rect(picture.width - side - pad, pad, side, side), way(moments), font)
+    plan = pygame.Rect(picture.width - side - pad, pad, side, side)
+    _draw_plan(shade, plan, way(moments), font)
+    _draw_terms(shade, plan.move(0, side + pad), moments[-1].info.get("reward_terms", {}), font)
     surface.blit(shade, picture)
 
 
@@ -146,3 +150,22 @@ def _draw_plan(
     x, y = box.center
     pygame.draw.polygon(surface, INK, [(x, y - 6), (x - 4, y + 5), (x + 4, y + 5)])
     surface.blit(font.render(f"{reach:.0f} m", True, DIM), (box.left + 4, box.top + 1))
+
+
+def _draw_terms(
+    surface: pygame.Surface, box: pygame.Rect, terms: Mapping[str, float], font: pygame.font.Font
+) -> None:
+    """The reward's terms of this moment, as many as there is room for."""
+    if not terms:
+        return
+    line = font.get_linesize()
+    shown = list(terms.items())[: (surface.get_height() - box.top) // line - 1]
+    box = pygame.Rect(box.left, box.top, box.width, line * (len(shown) + 1) + 4)
+    pygame.draw.rect(surface, SHADE, box)
+    surface.blit(font.render("reward", True, DIM), (box.left + 4, box.top + 1))
+    for i, (name, value) in enumerate(shown, 1):
+        text = font.render(name.replace("_", " "), True, INK)
+        figure = font.render(f"{value:+.2f}", True, INK)
+        row = box.top + 1 + i * line
+        surface.blit(text, (box.left + 4, row))
+        surface.blit(figure, (box.right - 4 - figure.get_width(), row))

@@ -127,8 +127,7 @@ class Session(threading.Thread):
                 self.painting.why_not = "no painting while recording"
             self.travel.can_wind = hasattr(environment.unwrapped, "wind")
             with closing(environment), closing(self.film):
-                describe = getattr(environment.unwrapped, "describe", dict)
-                self.description = dict(describe())
+                self.description = dict(getattr(environment.unwrapped, "describe", dict)())
                 self._drive(environment)
         except BaseException as error:
             self.error = error
@@ -289,6 +288,7 @@ class Session(threading.Thread):
             action=moment.action,
             steps=self.totals.steps,
             episode=self.totals.episodes,
+            seed=self._settings.seed + self._start,
             episode_return=moment.episode_return,
             ended=moment.ended,
             ticks_per_s=self.clock.ticks_per_s,

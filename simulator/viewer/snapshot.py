@@ -25,6 +25,7 @@ class Snapshot:
     action: NDArray[np.float32]  # (2,), the one that led here
     steps: int  # since the window opened
     episode: int  # counted from 1
+    seed: int  # of its start
     episode_return: float
     ended: str  # why the episode ended, "" while it goes on
     ticks_per_s: float

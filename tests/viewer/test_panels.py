@@ -9,7 +9,7 @@ import numpy as np
 import pygame
 import pytest
 
-from simulator.viewer.panels import SECONDS, recent, way
+from simulator.viewer.panels import SECONDS, draw_panels, recent, way
 from simulator.viewer.timeline import Moment, Timeline
 
 
@@ -67,3 +67,20 @@ def test_g_shows_the_graphs_and_hides_them_again(drive):
     assert corner().max() > plain.max() + 50  # white lines on a shade
     started.key(pygame.K_g)
     started.until(lambda: np.array_equal(corner(), plain))
+
+
+def test_what_the_reward_is_made_of_is_shown_under_the_plan():
+    pygame.font.init()
+    font = pygame.font.Font(None, 20)
+    picture = pygame.Rect(0, 0, 640, 320)
+
+    def drawn(**info: Any) -> np.ndarray:
+        surface = pygame.Surface(picture.size)
+        draw_panels(surface, picture, recent(driven(5, **info)), font)
+        return pygame.surfarray.array3d(surface)[440:, 190:]  # the lower right
+
+    nothing, some = drawn(), drawn(reward_terms={"progress": 0.8, "lane_keeping": -0.1})
+    assert not nothing.any()
+    assert some.any()
+    many = {f"term_{i}": 0.0 for i in range(40)}
+    assert drawn(reward_terms=many).any()  # as many as there is room for
