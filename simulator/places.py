@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import scenarios
-from simulator.assets import contexts_dir, model_dir, model_names
+from simulator.assets import contexts_dir, model_folder, model_names
 from simulator.envs.contexts import ContextLibrary
 from simulator.envs.state import DreamState
 
@@ -34,10 +34,11 @@ class Place:
     picture: Callable[[], NDArray[np.uint8] | None]  # (H, W, 3); reads a file
 
 
-def places(moments: Path | None = None) -> list[Place]:
-    """All of them: moments that were kept in this folder, the latest first, dreams, the reference world."""
+def places(moments: Path | None = None, model: str = "town") -> list[Place]:
+    """All of them: moments of this model and of the shipped ones that were kept in this folder, the latest
+    first, dreams, the reference world."""
     kept = sorted(moments.glob("*.moment"), reverse=True) if moments is not None else []
-    found = [place for path in kept if (place := _kept(path)) is not None]
+    found = [place for path in kept if (place := _kept(path, model)) is not None]
     for model in model_names():
         arguments = {"world_model": model}
         for scenario in ContextLibrary(contexts_dir(model)).scenarios():
@@ -45,30 +46,30 @@ def places(moments: Path | None = None) -> list[Place]:
     return found + [_place("reference world", s, TRUTH, {}, "town") for s in scenarios.names()]
 
 
-def read_moment(path: Path) -> tuple[str, DreamState]:
-    """A kept moment, and the name of the shipped model that it belongs to.
+def read_moment(path: Path, model: str) -> tuple[str, DreamState]:
+    """A kept moment, and the model that it belongs to: this one (a name or a folder), or a shipped one.
 
     Raises:
-        ValueError: no kept moment, or of a checkpoint that isn't shipped (any more).
+        ValueError: no kept moment, or of another checkpoint.
         OSError: it can't be read.
     """
     try:
         state = DreamState.from_bytes(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    for model in model_names():
-        config = json.loads((model_dir(model) / "config.json").read_text(encoding="utf-8"))
+    for name in dict.fromkeys((model, *model_names())):
+        config = json.loads((model_folder(name) / "config.json").read_text(encoding="utf-8"))
         if config["weights"]["blake2b_128"] == state.checkpoint_hash:
-            return model, state
+            return name, state
     raise ValueError(
-        f"{path} belongs to checkpoint {state.checkpoint_hash}, which is none of the shipped models:"
-        f" {', '.join(model_names())}"
+        f"{path} belongs to checkpoint {state.checkpoint_hash}, which is neither {model}'s nor that of a"
+        f" shipped model ({', '.join(model_names())}): name its folder with --model"
     )
 
 
-def _kept(path: Path) -> Place | None:
+def _kept(path: Path, model: str) -> Place | None:
     try:
-        model, state = read_moment(path)
+        model, state = read_moment(path, model)
     except (OSError, ValueError):
         return None  # of another model; `play --moment` says so
     when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d %H:%M")

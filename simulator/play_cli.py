@@ -104,12 +104,12 @@ def play(
             raise ValueError(
                 "--moment goes on with a dream: leave out --env, --scenario and --beside"
             )
-        owner, state = read_moment(moment)
+        owner, state = read_moment(moment, model)
         arguments = {"world_model": owner, "deadline_s": settings.env_arguments.get("deadline_s")}
         settings = replace(
             settings, env_id=DREAM, env_arguments=arguments, options={"state": state}
         )
-    viewer = Viewer(settings, places=lambda: places(settings.moments))
+    viewer = Viewer(settings, places=lambda: places(settings.moments, model))
     viewer.open()
     print(f"Loading. {viewer.keys.hint}", flush=True)
     drive(viewer)

@@ -56,9 +56,13 @@ def serve(
     with bound(host, port) as listening:
         os.environ["SDL_VIDEODRIVER"] = "dummy"  # the window is the page
         screen = Screen()
-        viewer = Viewer(settings, shown=screen.publish, places=lambda: places(settings.moments))
+        viewer = Viewer(
+            settings, shown=screen.publish, places=lambda: places(settings.moments, model)
+        )
 
         def post(event: pygame.event.Event) -> None:
+            if event.type == pygame.JOYAXISMOTION and not viewer.gamepads.knows(BROWSER):
+                viewer.gamepads.add(BROWSER, "browser")
             with suppress(pygame.error):  # the window is closed already
                 pygame.event.post(event)
 
@@ -71,7 +75,6 @@ def serve(
             viewer.session.paused = True
         server = Server(screen, post, left, token, known_keys(viewer.keys))
         viewer.open()
-        viewer.gamepads.add(BROWSER, "browser")
         server.start(listening)
         number = listening.getsockname()[1]
         where = f"[{host}]" if ":" in host else host

@@ -45,7 +45,8 @@ class VideoWriter:
         self.about = about if about is not None else {}
         self.frames = 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._part, self._whole = path.with_suffix(".part"), path.with_suffix(".whole")
+        # a GIF of the same number may be written at the same time
+        self._part, self._whole = (path.with_name(path.name + end) for end in (".part", ".whole"))
         self._container = av.open(str(self._part), "w", format="mp4")
         stream = self._container.add_stream("libx264", rate=rate_hz, options={"crf": CRF})
         assert isinstance(stream, VideoStream)
@@ -145,7 +146,7 @@ def write_gif(
     shown = [watermark.mark(np.ascontiguousarray(f)) if dreamed else f for f in frames]
     first, *rest = (Image.fromarray(frame) for frame in shown)
     comment = json.dumps({**(about or {}), "generated": dreamed}).encode()
-    part = path.with_suffix(".part")
+    part = path.with_name(path.name + ".part")
     try:
         first.save(
             part,

@@ -19,15 +19,16 @@ def watch(
 
     Two recordings are also shown side by side.
     """
-    from simulator.replay.album import album
+    from simulator.replay.album import album, readable
     from simulator.replay.player import Repeater
     from simulator.viewer.app import Viewer
     from simulator.viewer.settings import PlaySettings
 
     shots = album(folders)
+    first = next((shot for shot in shots if readable(shot)), shots[0])
     settings = PlaySettings(
-        shots[0].env_id,
-        dict(shots[0].env_arguments),
+        first.env_id,
+        dict(first.env_arguments),
         scale=scale,
         frames=frames,
         driver=Repeater(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def album(folders: Sequence[Path]) -> list[Shot]:
         RecordingError: nothing there.
     """
     recordings = [path for folder in folders for path in _recordings(folder)]
-    shots = [_recording(path) for path in recordings]
+    shots = [shot for path in recordings if (shot := _recording(path)) is not None]
     if len(recordings) == len(folders) == 2:
         shots.insert(0, _both(*recordings))
     for folder in folders:
@@ -62,12 +63,24 @@ def album(folders: Sequence[Path]) -> list[Shot]:
     return shots
 
 
+def readable(shot: Shot) -> bool:
+    """Whether it can be shown, as far as its first picture tells."""
+    try:
+        return shot.picture() is not None
+    except (OSError, ValueError):
+        return False
+
+
 def _recordings(folder: Path) -> list[Path]:
     return [folder] if (folder / "meta.json").is_file() else episode_paths(folder)
 
 
-def _recording(path: Path) -> Shot:
-    meta = read_meta(path)
+def _recording(path: Path) -> Shot | None:
+    try:
+        meta = read_meta(path)
+    except RecordingError as error:
+        print(f"left out: {error}")
+        return None
     length_s = meta["frames"] * float(meta["dt_s"])
     scenario = str(meta.get("scenario") or path.name)
     driver = meta.get("driver") or "unknown driver"
@@ -103,7 +116,12 @@ def _both(left: Path, right: Path) -> Shot:
         return Shown(pictures, infos, first.actions, rewards, described)
 
     about = f"{left.name} and {right.name} side by side; numbers are of the first"
-    return Shot("side by side", "both", about, lambda: shown().frames[0], shown)
+
+    def picture() -> Frame:
+        first, second = ([next(read_episode(path).iterate_frames())] for path in (left, right))
+        return side_by_side(first, second, (left.name, right.name), 0.1)[0]
+
+    return Shot("side by side", "both", about, picture, shown)
 
 
 def _samples(run: Path, pattern: str) -> Shot:
@@ -114,7 +132,12 @@ def _samples(run: Path, pattern: str) -> Shot:
         return sorted(run.glob(pattern))
 
     def shown() -> Shown:
-        read = [_labelled(path) for path in files()]
+        read = []
+        for path in files():
+            with suppress(RecordingError):  # half written
+                read.append(_labelled(path))
+        if not read:
+            raise RecordingError(f"none of the pictures {run / pattern} can be read")
         frames = [frame for frame in read if frame.shape == read[-1].shape]
         still = np.zeros((len(frames), 2), np.float32)
         infos = [{"scenario": what, "time_s": float(t)} for t in range(len(frames))]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pygame
 
@@ -36,7 +35,7 @@ from simulator.viewer.inputs import (
 )
 from simulator.viewer.keys import keys_file, load_keys
 from simulator.viewer.mapping import gamepad_file, load_mappings
-from simulator.viewer.menu import Place
+from simulator.viewer.menu import MENU_EVENTS, Place
 from simulator.viewer.mood import mood_of
 from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
@@ -55,7 +54,6 @@ class Viewer:
     Attributes:
         keys: which mean what.
         wheel: who drives.
-        screenshots: paths of the pictures saved so far.
     """
 
     def __init__(
@@ -75,7 +73,6 @@ class Viewer:
         self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
         self._tour = Tour(settings, self.wheel, places)
         self._menu_first = settings.menu_first
-        self.screenshots: list[Path] = []
         self._fullscreen = False
         self._help = self._panels = self._mouse_steers = False
         self._shape: tuple[int, ...] = FRAME_SHAPE
@@ -125,17 +122,17 @@ class Viewer:
         """
         first = pygame.event.wait(POLL_MS)
         for event in [first, *pygame.event.get()]:
-            if self._tour.menu.is_open and event.type not in (pygame.QUIT, pygame.WINDOWEXPOSED):
+            meaning = translate(event, self.keys) or self.gamepads.translate(event)
+            if self._tour.menu.is_open and event.type in MENU_EVENTS and meaning != Command.MENU:
                 self._tour.ask_menu(event)
                 continue
-            meaning = translate(event, self.keys) or self.gamepads.translate(event)
             if meaning is Command.QUIT:
                 return False
             if event.type == pygame.WINDOWEXPOSED:
                 self._drawn = None
             self._obey(meaning)
         alive = self.session.is_alive()  # asked first: its last word comes before its end
-        if self.session.error is not None:
+        if self.session.error is not None and not self._tour.go_back():
             raise self.session.error
         self._draw()
         return alive
@@ -166,6 +163,8 @@ class Viewer:
                 travel.say(text)
             case Command.CALIBRATE:
                 travel.say(self.gamepads.calibrate())
+                self.wheel.let_go()
+                session.paused = session.paused or bool(self.gamepads.prompt)
             case Rewind(down):
                 travel.rewind(down)
             case Wind(seconds):
@@ -230,8 +229,7 @@ class Viewer:
                 self._fullscreen = not self._fullscreen
                 self._resize()
             case Command.SCREENSHOT:
-                self.screenshots.append(save_picture(self._surface, self.settings.screenshots))
-                travel.say(f"saved {self.screenshots[-1]}")
+                travel.say(save_picture(self._surface, self.settings.screenshots))
             case _:
                 return
         session.wake()

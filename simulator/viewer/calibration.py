@@ -40,7 +40,8 @@ class Calibration:
 
     def moved(self, axis: int, value: float) -> bool:
         """An axis moved; whether that was the last that had to be found."""
-        rest = self.rest.setdefault(axis, 0.0)
+        # one that nobody touched yet tells first where it rests, which for triggers is an end
+        rest = self.rest.setdefault(axis, value if abs(value) >= MOVED else 0.0)
         away = value - rest
         if self._held is not None:
             if axis == self._held and abs(away) < RESTED:

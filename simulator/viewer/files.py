@@ -23,11 +23,14 @@ def next_free(folder: Path, ending: str) -> Path:
     return folder / f"dreamlane-{number:04d}{ending}"
 
 
-def save_picture(surface: pygame.Surface, folder: Path) -> Path:
-    """Keep what is shown; returns where."""
-    path = next_free(folder, ".png")
-    pygame.image.save(surface, path)
-    return path
+def save_picture(surface: pygame.Surface, folder: Path) -> str:
+    """Keep what is shown; says where, or why not."""
+    try:
+        path = next_free(folder, ".png")
+        pygame.image.save(surface, path)
+    except (OSError, pygame.error) as error:
+        return f"no picture: {error}"
+    return f"saved {path}"
 
 
 @runtime_checkable

@@ -65,6 +65,9 @@ class Film:
         if len(moments) < 2:
             self._say("nothing was driven yet")
             return
+        if self._snipping is not None and self._snipping.is_alive():
+            self._say("the last GIF is still being written")
+            return
         about = {"world": dict(world), "actions": [_rounded(moment) for moment in moments]}
         frames = [moment.frame for moment in moments]
         dreamed = world.get("generated") == "yes"

@@ -62,6 +62,7 @@ class Gamepads:
         """All is known: drive with it, and keep it."""
         device.mapping = self._mappings[device.name] = calibration.mapping
         self._calibration = None
+        device.steer = device.throttle = device.brake = 0.0
         try:
             calibration.save(gamepad_file())
         except (OSError, ValueError) as error:
@@ -106,6 +107,10 @@ class Gamepads:
         except pygame.error:
             return  # gone already
         self.add(joystick.get_instance_id(), joystick.get_name(), joystick)
+
+    def knows(self, instance_id: int) -> bool:
+        """Whether such a device is listened to."""
+        return instance_id in self._devices
 
     def add(self, instance_id: int, name: str, joystick: Any = None) -> None:
         """Listen to a device."""

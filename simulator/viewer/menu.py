@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from simulator.viewer.colours import DIM, DRAWN, INK, PANEL, WARN
 
 COLUMNS = 5
+MENU_EVENTS = (pygame.KEYDOWN, pygame.MOUSEBUTTONDOWN, pygame.MOUSEWHEEL)
+"""What it listens to; all else, such as keys that go up, is the window's."""
 SHAPE = 0.5  # height of a picture as a share of its width
 HINT = "arrows and Enter, or a click · Tab closes"
 
@@ -181,7 +183,10 @@ class Menu:
         return (last - first + 1) * row_height + len(worlds) * title
 
     def _read(self, i: int) -> pygame.Surface:
-        frame = self.places[i].picture()
+        try:
+            frame = self.places[i].picture()
+        except (OSError, ValueError, IndexError):
+            frame = None  # why, is said when it is opened
         if frame is None:
             blank = pygame.Surface((2, 1))
             blank.fill((50, 56, 62))

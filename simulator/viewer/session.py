@@ -62,7 +62,7 @@ class Session(threading.Thread):
         self.paused = False
         self.waiting = wait_for_driver  # a key pressed while the world loads counts
         self._wait_for_driver = wait_for_driver
-        self._settings, self._policy, self._options = settings, policy, options
+        self._settings, self._policy, self.options = settings, policy, options
         self.clock = Clock(settings.ticks_per_s)
         self.travel = Travel()
         self.painting = Painting()
@@ -81,7 +81,7 @@ class Session(threading.Thread):
 
     def ask_reset(self, elsewhere: bool = False, options: Mapping[str, Any] | None = None) -> None:
         """Begin again at the next tick: the same start, or the next one; from then on with other options."""
-        self._options = options or self._options
+        self.options = options or self.options
         self._start += elsewhere
         self._reset_asked.set()
         self._wake.set()
@@ -224,7 +224,7 @@ class Session(threading.Thread):
         self._travelled = False  # since the last tick
         seed = self._settings.seed + self._start
         observation, info = environment.reset(
-            seed=seed, options=dict(self._options) if self._options else None
+            seed=seed, options=dict(self.options) if self.options else None
         )
         self._policy.reset(seed)
         self.totals.episodes += 1

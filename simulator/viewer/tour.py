@@ -17,6 +17,8 @@ from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Totals
 from simulator.viewer.wheel import Wheel
 
+STOP_S = 30.0  # longer than any step takes
+
 
 class Tour:
     """Where the window is.
@@ -38,6 +40,7 @@ class Tour:
         self.settings, self.wheel = settings, wheel
         self.menu = Menu(places)
         self._was_paused = False
+        self._before: tuple[PlaySettings, Mapping[str, Any] | None] | None = None
         self._begin(Totals(), settings.options)
 
     def _begin(self, totals: Totals, options: Mapping[str, Any] | None = None) -> None:
@@ -53,9 +56,17 @@ class Tour:
     def toggle_menu(self) -> None:
         """Open or close it; the world's time stands still meanwhile. One that still loads can't be left."""
         session = self.session
-        if session.latest is not None:
-            self.menu.toggle()
-            self._was_paused, session.paused = session.paused, self.menu.is_open
+        if session.latest is None:
+            return
+        self.menu.toggle()
+        if not self.menu.is_open:
+            session.paused = session.paused and self._was_paused
+            session.wake()
+        else:
+            self._was_paused, session.paused = session.paused, True
+            self.wheel.let_go()  # keys may go up meanwhile
+            session.travel.rewind(False)
+            self.easel.stroke((0, 0), "up")
 
     def ask_menu(self, event: pygame.event.Event) -> None:
         """All keys are the menu's own while it is open."""
@@ -72,15 +83,34 @@ class Tour:
         same = old.env_id == place.env_id and all(
             old.env_arguments.get(name) == value for name, value in place.env_arguments.items()
         )
-        self.wheel.let_go()
         if same:
             self.session.ask_reset(options=place.options)
             return
         self.session.stop()
-        self.session.join(timeout=30.0)
-        self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
+        self.session.join(timeout=STOP_S)
+        if self.session.is_alive():
+            raise TimeoutError(f"the world didn't stop within {STOP_S:g} s")
+        lost = self.session.error
+        self._before = old, self.session.options
+        kept = {"deadline_s"} if old.env_id == place.env_id else set()
+        arguments = {k: v for k, v in old.env_arguments.items() if k in kept}
+        arguments |= place.env_arguments
+        self.settings = replace(old, env_id=place.env_id, env_arguments=arguments)
         self._begin(self.session.totals, place.options)
+        if lost is not None:  # a recording that couldn't be finished
+            self.session.travel.say(str(lost))
         self.session.start()
+
+    def go_back(self) -> bool:
+        """To the world before, where the one that was chosen can't be made. False if there is none."""
+        failed = self.session
+        if failed.latest is not None or self._before is None:
+            return False
+        (self.settings, options), self._before = self._before, None
+        self._begin(failed.totals, options)
+        self.session.travel.say(f"no: {failed.error}")
+        self.session.start()
+        return True
 
     def keep_moment(self) -> None:
         """Put the present one in a file; it is on the menu from then on."""

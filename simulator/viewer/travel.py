@@ -74,7 +74,8 @@ class Travel:
         if now is None or not self.can_wind:
             self.say("only what was recorded can be wound")
             return
-        begin_s = self._wound_s if self._wound_s is not None else float(now.info["time_s"])
+        wound_s = self._wound_s  # the world's thread may take it away meanwhile
+        begin_s = float(now.info["time_s"]) if wound_s is None else wound_s
         length_s = float(now.info["length_s"])
         self._wound_s = begin_s + by_s if to_share is None else to_share * length_s
 

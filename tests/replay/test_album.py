@@ -61,6 +61,18 @@ def test_samples_appear_as_the_run_leaves_them(tmp_path):
     assert [f[-1, 0, 0] for f in frames] == [10, 20, 30]
 
 
+def test_what_can_not_be_read_is_left_out(tmp_path, capsys):
+    write_camera_drive(tmp_path / "set" / "b", frames=12)
+    (tmp_path / "set" / "a").mkdir()
+    (tmp_path / "set" / "a" / "meta.json").write_text("{")
+    assert [s.scenario for s in album([tmp_path / "set"])] == ["b"]
+    assert "left out" in capsys.readouterr().out
+    run = tmp_path / "run"
+    write_sample(run, 100, 10)
+    (run / "rollout_0000200.png").write_bytes(b"half")
+    assert len(album([run])[0].shown().frames) == 1
+
+
 def test_nothing_to_watch_is_said(tmp_path):
     with pytest.raises(RecordingError, match=r"nothing to watch in .*--record"):
         album([tmp_path])

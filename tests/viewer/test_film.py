@@ -103,3 +103,17 @@ def test_a_gif_of_nothing_is_refused(drive, tmp_path):
     driven.key(pygame.K_x)
     driven.until(lambda: driven.session.travel.notice == "nothing was driven yet")
     assert not list(tmp_path.glob("*.gif"))
+
+
+def test_a_gif_and_a_video_of_the_same_number_do_not_meet(drive, tmp_path):
+    driven = drive(frames=10_000, ticks_per_s=0.0)
+    driven.key(pygame.K_v)
+    driven.until_steps(120)
+    driven.key(pygame.K_x)
+    driven.until(lambda: driven.session.travel.notice.endswith(".gif"))
+    driven.key(pygame.K_v)
+    driven.until(lambda: driven.session.travel.notice.endswith(".mp4"))
+    (video,), (gif,) = tmp_path.glob("*.mp4"), tmp_path.glob("*.gif")
+    assert video.stem == gif.stem
+    assert not comment(video)["generated"]
+    assert not list(tmp_path.glob("*.part"))

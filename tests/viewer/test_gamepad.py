@@ -215,12 +215,15 @@ def test_a_calibrated_wheel_drives_and_is_remembered(asked):
         moved(4, 0.0)
         moved(axis, rest)
         asked.until(lambda wanted=wanted: pads.prompt == ASKED[f"{wanted}_axis"])
+    moved(2, -1.0)  # the first that is heard of it: there it rests
     moved(2, 0.9)
     asked.until(lambda: not pads.prompt)
     mapping = load_mappings(gamepad_file())["a pad"]
     assert (mapping.steer_axis, mapping.throttle_axis, mapping.brake_axis) == (1, 3, 2)
     assert mapping.steer_sign == -1.0  # to the right it counts down
+    assert mapping.pedals_rest_at == -1.0
     asked.until(lambda: "is calibrated" in asked.session.travel.notice)
+    asked.key(pygame.K_SPACE)
     moved(1, 1.0)
     asked.until(lambda: asked.action[0] > 0.0)  # to the left
     asked.until_steps(2)
@@ -239,6 +242,7 @@ def test_other_devices_stay_in_the_file(asked):
     gamepad_file().write_text('{"another": {"steer_axis": 9}}')
     pads = asked.viewer.gamepads
     for axis, value, rest in ((0, 1.0, 0.0), (5, 1.0, 0.0), (2, 1.0, 0.0)):
+        moved(axis, rest)
         moved(axis, value)
         moved(axis, rest)
     asked.until(lambda: not pads.prompt)

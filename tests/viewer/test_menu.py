@@ -186,3 +186,40 @@ def test_all_places_have_a_picture_and_begin(town):
         assert picture is not None, one
         assert picture.shape == (128, 256, 3)
         assert one.options == {"scenario": one.scenario}
+
+
+def test_keys_that_go_up_while_the_menu_is_open_are_up(drive):
+    driven = drive(places=ALL)
+    driven.key(pygame.K_UP)
+    driven.until_steps(3)
+    driven.key(pygame.K_TAB)
+    driven.until(lambda: driven.session.paused)
+    driven.key(pygame.K_UP, down=False)
+    driven.key(pygame.K_TAB)
+    driven.until_steps(12)
+    assert driven.action[1] == 0.0
+
+
+def test_an_open_menu_is_drawn_once_and_not_for_ever(drive):
+    driven = drive(places=ALL[:1])
+    driven.until(lambda: driven.session.latest is not None)
+    driven.key(pygame.K_TAB)
+    driven.until(lambda: driven.session.paused)
+    for _ in range(10):
+        driven.viewer.pump()
+    drawn = driven.viewer._drawn
+    for _ in range(10):
+        driven.viewer.pump()
+    assert driven.viewer._drawn == drawn
+
+
+def test_a_world_that_can_not_be_made_leads_back_and_says_why(drive):
+    broken = Place("broken", "none", "", "toy/Nowhere-v0", {}, {}, lambda: None)
+    driven = drive(places=[broken])
+    driven.until(lambda: driven.session.latest is not None)
+    first = driven.session
+    for key in (pygame.K_TAB, pygame.K_RETURN):
+        driven.key(key)
+    driven.until(lambda: driven.session is not first and driven.session.latest is not None)
+    assert "Nowhere" in driven.session.travel.notice
+    assert scenario(driven)() == "usual"

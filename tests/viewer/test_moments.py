@@ -58,7 +58,7 @@ def test_a_drive_can_begin_with_a_kept_moment(kept, monkeypatch):
     (settings,) = seen
     assert settings.env_id == DREAM
     assert settings.env_arguments["world_model"] == "town"
-    assert np.array_equal(settings.options["state"].frame, read_moment(path)[1].frame)
+    assert np.array_equal(settings.options["state"].frame, read_moment(path, "town")[1].frame)
     with pytest.raises(ValueError, match="leave out --env"):
         play(moment=path, env="truth")
 
@@ -67,7 +67,7 @@ def test_what_is_no_moment_is_named_and_not_on_the_menu(tmp_path, town):
     broken = tmp_path / "dreamlane-0001.moment"
     broken.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"dreamlane-0001\.moment: not a saved dream"):
-        read_moment(broken)
+        read_moment(broken, "town")
     assert all(place.world != "kept moments" for place in places(tmp_path))
 
 

@@ -108,12 +108,13 @@ def test_plus_and_minus_scale_the_window(drive):
     driven.until(lambda: pygame.display.get_surface().get_width() == width)
 
 
-def test_a_picture_of_the_window_can_be_saved(drive):
+def test_a_picture_of_the_window_can_be_saved(drive, tmp_path):
     driven = drive(frames=10_000)
     driven.until_steps(2)
     driven.key(pygame.K_c)
-    driven.until(lambda: len(driven.viewer.screenshots) == 1)
-    picture = pygame.image.load(driven.viewer.screenshots[0])
+    driven.until(lambda: driven.session.travel.notice.startswith("saved"))
+    (path,) = tmp_path.glob("*.png")
+    picture = pygame.image.load(path)
     assert picture.get_size() == pygame.display.get_surface().get_size()
     assert picture.get_at((10, 10))[:3] != (0, 0, 0)
 
@@ -135,6 +136,16 @@ def test_an_error_in_the_world_comes_out_of_the_window(drive):
     driven = drive(env_arguments={"broken": True}, frames=5)
     with pytest.raises(RuntimeError, match="fell apart"):
         driven.until(lambda: False)
+
+
+def test_a_picture_that_can_not_be_saved_ends_nothing(drive, tmp_path):
+    folder = tmp_path / "file"
+    folder.write_text("no folder")
+    driven = drive(frames=10_000, screenshots=folder)
+    driven.until_steps(2)
+    driven.key(pygame.K_c)
+    driven.until(lambda: driven.session.travel.notice.startswith("no picture"))
+    driven.until_steps(2)
 
 
 def test_wrong_settings_are_named():

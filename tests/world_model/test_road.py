@@ -57,10 +57,9 @@ def test_what_is_read_corrects_slowly_and_another_lane_at_once():
     road = Road(8, 0.1)
     expected = torch.tensor([[1.0, 0.1, 0.0]] * 2)
     read = torch.tensor([[0.5, 0.0, 0.01], [-2.5, 0.3, 0.01]])
-    near, elsewhere = road.corrected(expected, read)
-    assert near.tolist() == pytest.approx(
-        [1 - 0.5 * BELIEF[0], 0.1 - 0.1 * BELIEF[1], 0.01 * BELIEF[2]]
-    )
+    near, elsewhere = road.corrected(expected, read, torch.tensor([2.0, 2.0]))
+    # the bend that is read 10 m ahead is a fifth nearer after 2 m
+    assert near.tolist() == pytest.approx([1 - 0.5 * BELIEF, 0.1 - 0.1 * BELIEF, 0.002])
     assert torch.equal(elsewhere, read[1])
 
 

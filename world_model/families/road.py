@@ -6,8 +6,8 @@ whatever the driver does. The motion doesn't forget. What it makes of the last p
 is told to show; what can be read in that frame corrects it slowly.
 
 Shapes: B batch, D width, E=5 ego inputs (speed_mps, yaw_rate_radps, then the place), place (B, 3): lane
-offset (m) and heading error (rad), both left positive, curvature of the lane (1/m, left positive): the states
-of `STATE_HEADS` in their order.
+offset (m) and heading error (rad), both left positive, and curvature of the lane at the car (1/m, left
+positive). They begin as the states of `STATE_HEADS` in their order; that curvature is of the lane ahead.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ PLACE_STATES = STATE_HEADS[PLACES]
 PLACE_SCALES = (3.0, 0.3, 0.03)
 """What few drives exceed."""
 
-BELIEF = (0.05, 0.05, 0.5)
+BELIEF = 0.05
 """How much of what a frame shows, against what was expected of it, is believed at each step."""
+AHEAD_M = 10.0
+"""So far ahead of the car the curvature is labelled and read: the car comes to it by and by."""
 ELSEWHERE_M = 1.0
 """A frame that shows a place so far from the expected one shows another lane, and is believed at once."""
 
@@ -53,18 +55,22 @@ class Road(nn.Module):
         out: Tensor = self.condition(self.expected(ego_BE, motion_B2) / scale)
         return out
 
+    def way(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
+        """Metres driven in a step that ends with this speed and yaw rate (B,)."""
+        return self.dt_s * (ego_BE[:, 0] + motion_B2[:, 0]) / 2
+
     def expected(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
         """The place after a step that ends with this speed and yaw rate: the lane goes on as it bent."""
-        speed, _, offset, heading, curvature = ego_BE.unbind(1)
-        after, yaw_rate = motion_B2.unbind(1)
-        way = self.dt_s * (speed + after) / 2
-        turned = heading + self.dt_s * yaw_rate - way * curvature
+        _, _, offset, heading, curvature = ego_BE.unbind(1)
+        way = self.way(ego_BE, motion_B2)
+        turned = heading + self.dt_s * motion_B2[:, 1] - way * curvature
         offset = offset + way * ((heading + turned) / 2).sin()
         return torch.stack([offset, turned, curvature], 1)
 
-    def corrected(self, expected_B3: Tensor, read_B3: Tensor) -> Tensor:
-        """The place to go on with, after a frame in which this one was read."""
-        belief = torch.tensor(BELIEF, device=read_B3.device)
+    def corrected(self, expected_B3: Tensor, read_B3: Tensor, way_B: Tensor) -> Tensor:
+        """The place to go on with, after `way_B` metres and a frame in which this one was read."""
+        slowly = torch.full_like(way_B, BELIEF)
+        belief = torch.stack([slowly, slowly, (way_B / AHEAD_M).clamp(0, 1)], 1)
         near = torch.lerp(expected_B3, read_B3, belief)
         elsewhere_B = (read_B3[:, :1] - expected_B3[:, :1]).abs() > ELSEWHERE_M
         return torch.where(elsewhere_B, read_B3, near)

@@ -197,7 +197,8 @@ class World(nn.Module, ABC):
         motion = state_BS[:, :MOTIONS]
         if self.road is None:
             return motion
-        place = self.road.corrected(self.road.expected(ego_BE, motion), state_BS[:, PLACES])
+        expected, way = self.road.expected(ego_BE, motion), self.road.way(ego_BE, motion)
+        place = self.road.corrected(expected, state_BS[:, PLACES], way)
         return torch.cat([motion, place], 1)
 
     def modulate(self, condition_BD: Tensor) -> Tensor:

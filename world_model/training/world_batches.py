@@ -260,12 +260,15 @@ class WorldBatches:
             )
             read, _, _ = self.model.read(latent.float(), past[:, 0], actions, ego)
         after = self.model.go_on(ego, read.float())
+        true_state = batch.state_BS[-len(past) :]
+        # what was never labelled isn't carried, as in an engine
+        after[:, MOTIONS:] *= ~true_state[:, MOTIONS : after.shape[1]].isnan()
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         if config.wake_the_lost:
             if self.model.road is not None:  # surer than what is read
                 read[:, PLACES] = after[:, PLACES]
-            gone = lost(read, batch.state_BS[-len(rows) :]).numpy()  # of free dreams, nearly always
+            gone = lost(read, true_state).numpy()  # of free dreams, nearly always
             if gone.any():
                 seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)
         further = Contexts(known.data, rows, seen, self.actions(known.data, rows), after)

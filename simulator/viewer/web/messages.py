@@ -43,7 +43,8 @@ NAMED = {
 OF_THE_WINDOW = (Command.QUIT, Command.FULLSCREEN, Command.LARGER, Command.SMALLER)
 """What a page has no say in: it has a tab to close and a size of its own."""
 
-OF_THE_MENU = (pygame.K_RETURN,)
+ARROWS = (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
+OF_THE_MENU = (*ARROWS, pygame.K_RETURN, pygame.K_TAB, pygame.K_PAGEUP, pygame.K_PAGEDOWN)
 
 
 def known_keys(keys: Keys) -> list[str]:

@@ -33,7 +33,7 @@ socket.onclose = () => { word.textContent = told || "the server is gone; what wa
 
 function key(event, down) {
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (!keys.has(name) || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (!keys.has(name) || (down && (event.ctrlKey || event.altKey || event.metaKey))) return;
   event.preventDefault();
   if (!event.repeat) say({ type: "key", key: name, down });
 }
@@ -70,7 +70,8 @@ function pad() {
     const trigger = (n) => 2 * found.buttons[n].value - 1;
     const axes = { 0: found.axes[0], 2: trigger(6), 5: trigger(7) };
     for (const [axis, value] of Object.entries(axes)) {
-      if (Math.abs(value - (before.axes[axis] ?? (axis === "0" ? 0 : -1))) < 0.005) continue;
+      // each is told once at first: where it rests
+      if (axis in before.axes && Math.abs(value - before.axes[axis]) < 0.005) continue;
       before.axes[axis] = value;
       say({ type: "axis", axis: Number(axis), value });
     }
