@@ -132,8 +132,10 @@ class Viewer:
                 self._drawn = None
             self._obey(meaning)
         alive = self.session.is_alive()  # asked first: its last word comes before its end
-        if self.session.error is not None and not self._tour.go_back():
-            raise self.session.error
+        if self.session.error is not None:
+            if not self._tour.go_back():
+                raise self.session.error
+            alive = True  # that is another one
         self._draw()
         return alive
 
