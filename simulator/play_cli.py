@@ -117,16 +117,21 @@ def play(
 
 def drive(viewer: Viewer) -> None:
     """Until it is over, also by Ctrl-C; says on the terminal what runs, and at the end what was driven."""
-    session, said = viewer.session, False
+    said = drawn = False
+    alive = True
     try:
-        while viewer.pump():
-            if not said and session.latest is not None:
-                print("RUNNING " + " | ".join(what_runs(session.description)), flush=True)
+        while alive:
+            alive = viewer.pump()
+            if drawn and not said:
+                runs = what_runs(viewer.session.description)
+                print("RUNNING " + " | ".join(runs), flush=True)
                 said = True
+            drawn = viewer.session.latest is not None  # with the next pump at the latest
     except KeyboardInterrupt:
         print()  # after the terminal's ^C
     finally:
         viewer.close()
+    session = viewer.session
     print(farewell(session.totals, session.description.get("world", "world")))
     if viewer.settings.record is not None:
         print(f"Recorded below {viewer.settings.record}: `dreamlane replay RECORDING` shows one.")

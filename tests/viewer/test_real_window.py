@@ -63,6 +63,7 @@ class Game:
         for line in self.process.stdout:
             if line.startswith("RUNNING"):
                 break
+        time.sleep(0.5)  # the picture is on its way to the screen
 
     def press(self, *arguments: str) -> None:
         subprocess.run(["xdotool", *arguments], env=self._environment, check=True)
