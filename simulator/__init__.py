@@ -6,16 +6,18 @@ Importing this package registers the Gymnasium environments `dreamlane/Dream-v0`
 
 import gymnasium
 
+DREAM, TRUTH, PAIR = "dreamlane/Dream-v0", "dreamlane/Truth-v0", "dreamlane/Pair-v0"
+
 
 def register_environments() -> None:
     """Register the environments; a second call changes nothing."""
-    if "dreamlane/Pair-v0" not in gymnasium.registry:
-        gymnasium.register("dreamlane/Pair-v0", entry_point="simulator.envs.pair:PairEnv")
-    if "dreamlane/Truth-v0" not in gymnasium.registry:
-        gymnasium.register("dreamlane/Truth-v0", entry_point="simulator.envs.truth:TruthEnv")
-    if "dreamlane/Dream-v0" not in gymnasium.registry:
+    if PAIR not in gymnasium.registry:
+        gymnasium.register(PAIR, entry_point="simulator.envs.pair:PairEnv")
+    if TRUTH not in gymnasium.registry:
+        gymnasium.register(TRUTH, entry_point="simulator.envs.truth:TruthEnv")
+    if DREAM not in gymnasium.registry:
         gymnasium.register(
-            "dreamlane/Dream-v0",
+            DREAM,
             entry_point="simulator.envs.dream:DreamEnv",
             vector_entry_point="simulator.envs.vector:DreamVectorEnv",
         )

@@ -3,7 +3,6 @@ moments that were kept."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import scenarios
+from simulator import DREAM, TRUTH
 from simulator.assets import contexts_dir, model_folder, model_names
 from simulator.envs.contexts import ContextLibrary
 from simulator.envs.state import DreamState
-
-DREAM, TRUTH = "dreamlane/Dream-v0", "dreamlane/Truth-v0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +32,17 @@ class Place:
     picture: Callable[[], NDArray[np.uint8] | None]  # (H, W, 3); reads a file
 
 
-def places(moments: Path | None = None, model: str = "town") -> list[Place]:
+def places(
+    moments: Path | None = None, model: str = "town", deadline_s: float | None = None
+) -> list[Place]:
     """All of them: moments of this model and of the shipped ones that were kept in this folder, the latest
-    first, dreams, the reference world."""
-    kept = sorted(moments.glob("*.moment"), reverse=True) if moments is not None else []
-    found = [place for path in kept if (place := _kept(path, model)) is not None]
-    for model in model_names():
-        arguments = {"world_model": model}
-        for scenario in ContextLibrary(contexts_dir(model)).scenarios():
-            found.append(_place(f"dream of {model}", scenario, DREAM, arguments, model))
+    first, dreams, the reference world. Dreamed frames have `deadline_s`."""
+    paths = sorted(moments.glob("*.moment"), reverse=True) if moments is not None else []
+    found = [place for path in paths if (place := _kept(path, model, deadline_s)) is not None]
+    for name in model_names():
+        arguments = {"world_model": name, "deadline_s": deadline_s}
+        for scenario in ContextLibrary(contexts_dir(name)).scenarios():
+            found.append(_place(f"dream of {name}", scenario, DREAM, arguments, name))
     return found + [_place("reference world", s, TRUTH, {}, "town") for s in scenarios.names()]
 
 
@@ -53,13 +53,14 @@ def read_moment(path: Path, model: str) -> tuple[str, DreamState]:
         ValueError: no kept moment, or of another checkpoint.
         OSError: it can't be read.
     """
+    from world_model.checkpoint import stated_hash  # brings torch along
+
     try:
         state = DreamState.from_bytes(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     for name in dict.fromkeys((model, *model_names())):
-        config = json.loads((model_folder(name) / "config.json").read_text(encoding="utf-8"))
-        if config["weights"]["blake2b_128"] == state.checkpoint_hash:
+        if stated_hash(model_folder(name)) == state.checkpoint_hash:
             return name, state
     raise ValueError(
         f"{path} belongs to checkpoint {state.checkpoint_hash}, which is neither {model}'s nor that of a"
@@ -67,18 +68,18 @@ def read_moment(path: Path, model: str) -> tuple[str, DreamState]:
     )
 
 
-def _kept(path: Path, model: str) -> Place | None:
+def _kept(path: Path, model: str, deadline_s: float | None) -> Place | None:
     try:
-        model, state = read_moment(path, model)
+        owner, state = read_moment(path, model)
     except (OSError, ValueError):
         return None  # of another model; `play --moment` says so
     when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
     return Place(
         "kept moments",
         path.stem,
-        f"dream of {model}, {when}",
+        f"dream of {owner}, {when}",
         DREAM,
-        {"world_model": model},
+        {"world_model": owner, "deadline_s": deadline_s},
         {"state": state},
         lambda: state.frame,
     )
@@ -96,12 +97,9 @@ def _place(
 def _picture(model: str, scenario: str) -> Callable[[], NDArray[np.uint8] | None]:
     """What a recorded start shows; `town`'s starts were recorded in the reference world."""
 
-    def read() -> NDArray[np.uint8] | None:
-        try:
-            library = ContextLibrary(contexts_dir(model))
-            start = library.choose(scenario, np.random.default_rng(0), k=0)
-        except (OSError, ValueError):  # no such start, or a damaged one: a place all the same
-            return None
+    def read() -> NDArray[np.uint8]:
+        library = ContextLibrary(contexts_dir(model))
+        start = library.choose(scenario, np.random.default_rng(0), k=0)
         frame: NDArray[np.uint8] = start.frames_THWC[-1]
         return frame
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from simulator.places import DREAM, TRUTH, places, read_moment
+from simulator import DREAM, PAIR, TRUTH
 from simulator.viewer.app import Viewer
+from simulator.viewer.menu import Place
 from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Totals, what_runs
 
 ENVIRONMENTS = {"dream": DREAM, "truth": TRUTH}
-PAIR = "dreamlane/Pair-v0"
 
 
 def farewell(totals: Totals, world: str) -> str:
@@ -79,6 +80,19 @@ def settings_of(
     return PlaySettings(world, arguments, scale=scale, **rest)
 
 
+def menu_of(settings: PlaySettings, model: str) -> Callable[[], Sequence[Place]]:
+    """What is on the menu of such a drive with this model."""
+
+    def ask() -> Sequence[Place]:
+        from simulator.places import (
+            places,  # brings recordings along: not before the window is there
+        )
+
+        return places(settings.moments, model, settings.env_arguments.get("deadline_s"))
+
+    return ask
+
+
 def play(
     env: Env = "dream",
     scenario: Scenario = None,
@@ -104,12 +118,14 @@ def play(
             raise ValueError(
                 "--moment goes on with a dream: leave out --env, --scenario and --beside"
             )
+        from simulator.places import read_moment
+
         owner, state = read_moment(moment, model)
         arguments = {"world_model": owner, "deadline_s": settings.env_arguments.get("deadline_s")}
         settings = replace(
             settings, env_id=DREAM, env_arguments=arguments, options={"state": state}
         )
-    viewer = Viewer(settings, places=lambda: places(settings.moments, model))
+    viewer = Viewer(settings, places=menu_of(settings, model))
     viewer.open()
     print(f"Loading. {viewer.keys.hint}", flush=True)
     drive(viewer)

@@ -10,7 +10,6 @@ from typing import Annotated
 import pygame
 import typer
 
-from simulator.places import places
 from simulator.play_cli import (
     Beside,
     Deadline,
@@ -23,6 +22,7 @@ from simulator.play_cli import (
     Seed,
     Who,
     drive,
+    menu_of,
     settings_of,
 )
 from simulator.viewer.app import Viewer
@@ -56,9 +56,7 @@ def serve(
     with bound(host, port) as listening:
         os.environ["SDL_VIDEODRIVER"] = "dummy"  # the window is the page
         screen = Screen()
-        viewer = Viewer(
-            settings, shown=screen.publish, places=lambda: places(settings.moments, model)
-        )
+        viewer = Viewer(settings, shown=screen.publish, places=menu_of(settings, model))
 
         def post(event: pygame.event.Event) -> None:
             if event.type == pygame.JOYAXISMOTION and not viewer.gamepads.knows(BROWSER):

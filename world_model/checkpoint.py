@@ -140,6 +140,15 @@ def load(folder: Path | str) -> Checkpoint:
     return Checkpoint(config, tokenizer, world, found)
 
 
+def stated_hash(folder: Path) -> str:
+    """The hash of a checkpoint's weights, as its config states it; the weights aren't read.
+
+    Raises:
+        CheckpointError: no checkpoint there, or not one of ours.
+    """
+    return str(_read_config(folder)["weights"]["blake2b_128"])
+
+
 def _read_config(root: Path) -> dict[str, Any]:
     path = root / CONFIG
     if not path.is_file():

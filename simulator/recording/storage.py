@@ -52,12 +52,15 @@ def read_meta(path: Path | str) -> dict[str, Any]:
 
 
 def episode_paths(root: Path | str) -> list[Path]:
-    """Directories of all finished episodes below `root`, sorted; half-written ones don't show."""
+    """Directories of all finished episodes at or below `root`, sorted; half-written ones don't show."""
     root = Path(root)
     if not root.is_dir():
         raise RecordingError(f"{root} is no directory; record with `dreamlane collect` first")
     found = (file.parent for file in root.rglob("meta.json"))
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.parts))
+    # what `root` itself is called doesn't matter
+    return sorted(
+        p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts)
+    )
 
 
 def describe(data: bytes) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def album(folders: Sequence[Path]) -> list[Shot]:
     Raises:
         RecordingError: nothing there.
     """
-    recordings = [path for folder in folders for path in _recordings(folder)]
+    recordings = [path for folder in folders for path in episode_paths(folder)]
     shots = [shot for path in recordings if (shot := _recording(path)) is not None]
     if len(recordings) == len(folders) == 2:
         shots.insert(0, _both(*recordings))
@@ -69,10 +69,6 @@ def readable(shot: Shot) -> bool:
         return shot.picture() is not None
     except (OSError, ValueError):
         return False
-
-
-def _recordings(folder: Path) -> list[Path]:
-    return [folder] if (folder / "meta.json").is_file() else episode_paths(folder)
 
 
 def _recording(path: Path) -> Shot | None:

@@ -91,7 +91,7 @@ def _verify(root: Path, model: str | None, output: Path | None) -> int:
     from simulator.replay.rerun import RerunError
     from simulator.replay.verify import verify
 
-    paths = [root] if (root / "meta.json").exists() else episode_paths(root)
+    paths = episode_paths(root)
     if not paths:
         raise RecordingError(f"{root} holds no recorded episode")
     results: list[dict[str, Any]] = []

@@ -41,7 +41,7 @@ from simulator.viewer.panels import recent
 from simulator.viewer.session import Session
 from simulator.viewer.settings import LARGEST, SMALLEST, PlaySettings
 from simulator.viewer.snapshot import Totals
-from simulator.viewer.tour import Tour
+from simulator.viewer.tour import STOP_S, Tour
 from simulator.viewer.wheel import TAKES_OVER, Wheel
 
 FRAME_SHAPE = (128, 256)  # for the window before the first frame tells
@@ -143,7 +143,7 @@ class Viewer:
         """Stop the world and close the window."""
         self.session.stop()
         if self.session.ident is not None:
-            self.session.join(timeout=30.0)
+            self.session.join(timeout=STOP_S)
         pygame.quit()
 
     def _obey(self, meaning: Meaning | Axes | Unplugged | Told | None) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from simulator.viewer.files import write_whole
 from simulator.viewer.mapping import Mapping, load_mappings
 
 MOVED = 0.6  # so far from its rest an axis is meant
@@ -67,7 +68,5 @@ class Calibration:
         """
         mappings = {**load_mappings(path), self.name: self.mapping}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
         stated = {name: asdict(mapping) for name, mapping in mappings.items()}
-        part.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, (json.dumps(stated, indent=1) + "\n").encode())

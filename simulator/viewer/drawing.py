@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pygame
+from numpy.typing import NDArray
 
 
 def darken(surface: pygame.Surface, box: pygame.Rect, alpha: int) -> None:
@@ -12,6 +14,12 @@ def darken(surface: pygame.Surface, box: pygame.Rect, alpha: int) -> None:
     shade = pygame.Surface(box.size, pygame.SRCALPHA)
     shade.fill((0, 0, 0, alpha))
     surface.blit(shade, box)
+
+
+def surface_of(frame_HWC: NDArray[np.uint8]) -> pygame.Surface:
+    """A frame, RGB, as pygame draws it."""
+    size = (frame_HWC.shape[1], frame_HWC.shape[0])
+    return pygame.image.frombuffer(np.ascontiguousarray(frame_HWC).tobytes(), size, "RGB")
 
 
 def place_in(box: pygame.Rect, place: tuple[int, int]) -> tuple[float, float]:

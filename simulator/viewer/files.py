@@ -54,10 +54,19 @@ def save_moment(state: Any, folder: Path) -> Path:
         raise ValueError("only moments of a single dream can be kept in a file")
     data = state.to_bytes()
     path = next_free(folder, ".moment")
-    part = path.with_suffix(".part")
+    write_whole(path, data)
+    return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, or leave what is there as it is.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(data)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return path

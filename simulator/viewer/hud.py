@@ -21,7 +21,7 @@ from simulator.viewer.colours import (
     WARN,
     Colour,
 )
-from simulator.viewer.drawing import darken, number
+from simulator.viewer.drawing import darken, number, surface_of
 from simulator.viewer.keys import Keys
 from simulator.viewer.mood import Mood
 from simulator.viewer.panels import draw_panels
@@ -259,10 +259,8 @@ class Hud:
             or self._picture_of is not frame
             or self._picture.get_size() != size
         ):
-            small = pygame.image.frombuffer(
-                np.ascontiguousarray(frame).tobytes(), (frame.shape[1], frame.shape[0]), "RGB"
-            )
-            self._picture, self._picture_of = pygame.transform.smoothscale(small, size), frame
+            self._picture = pygame.transform.smoothscale(surface_of(frame), size)
+            self._picture_of = frame
         return self._picture
 
     def _font(self, size: int) -> pygame.font.Font:

@@ -31,9 +31,8 @@ class Mapping:
 
     def __post_init__(self) -> None:
         numbers = [getattr(self, f.name) for f in fields(self) if f.type == "int"]
-        odd = {abs(self.pedals_rest_at), abs(self.steer_sign)} != {
-            1.0
-        } or not 0.2 <= self.curve <= 5
+        signs = {abs(self.pedals_rest_at), abs(self.steer_sign)}
+        odd = signs != {1.0} or not 0.2 <= self.curve <= 5
         if odd or min(numbers) < 0 or not 0 <= self.dead_zone < 1:
             raise ValueError(
                 f"{self}; accepted: axes and buttons from 0 on, dead_zone from 0 to below 1, curve 0.2 to 5,"

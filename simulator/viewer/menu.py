@@ -11,10 +11,22 @@ import pygame
 from numpy.typing import NDArray
 
 from simulator.viewer.colours import DIM, DRAWN, INK, PANEL, WARN
+from simulator.viewer.drawing import surface_of
 
 COLUMNS = 5
 MENU_EVENTS = (pygame.KEYDOWN, pygame.MOUSEBUTTONDOWN, pygame.MOUSEWHEEL)
 """What it listens to; all else, such as keys that go up, is the window's."""
+STEPS = {
+    pygame.K_LEFT: (-1, 0),
+    pygame.K_RIGHT: (1, 0),
+    pygame.K_UP: (0, -1),
+    pygame.K_DOWN: (0, 1),
+    pygame.K_PAGEUP: (0, -3),
+    pygame.K_PAGEDOWN: (0, 3),
+}
+"""Columns and rows that a key goes on."""
+CHOOSE = (pygame.K_RETURN, pygame.K_KP_ENTER)
+CLOSE = (pygame.K_TAB, pygame.K_ESCAPE)
 SHAPE = 0.5  # height of a picture as a share of its width
 HINT = "arrows and Enter, or a click · Tab closes"
 
@@ -60,14 +72,14 @@ class Menu:
         self._top = 0  # first row on the screen
         self._pictures: dict[int, pygame.Surface] = {}
         self._boxes: dict[int, pygame.Rect] = {}
-        self._look()
+        self.places: list[Place] = []
+        self._rows: list[list[int]] = []  # of indices, each of one world
 
     def _look(self) -> None:
         self.places = list(self._all())
         self._pictures.clear()
         self._at = min(self._at, max(0, len(self.places) - 1))
-        # rows of indices, each row of one world
-        self._rows: list[list[int]] = []
+        self._rows.clear()
         for _, group in groupby(range(len(self.places)), lambda i: self.places[i].world):
             numbers = list(group)
             self._rows += [numbers[i : i + COLUMNS] for i in range(0, len(numbers), COLUMNS)]
@@ -83,12 +95,12 @@ class Menu:
         """Take in an event while it is open; the place that was chosen, None as long as none is."""
         self.version += 1
         if event.type == pygame.KEYDOWN:
-            if event.key in (pygame.K_TAB, pygame.K_ESCAPE):
+            if event.key in CLOSE:
                 self.is_open = False
-            elif event.key in (pygame.K_RETURN, pygame.K_KP_ENTER):
+            elif event.key in CHOOSE:
                 return self._choose(self._at)
-            else:
-                self._move(event.key)
+            elif event.key in STEPS:
+                self._step(*STEPS[event.key])
         elif event.type == pygame.MOUSEWHEEL:
             self._step(0, -1 if event.y > 0 else 1)
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == pygame.BUTTON_LEFT:
@@ -100,18 +112,6 @@ class Menu:
     def _choose(self, i: int) -> Place:
         self._at, self.is_open = i, False
         return self.places[i]
-
-    def _move(self, key: int) -> None:
-        steps = {
-            pygame.K_LEFT: (-1, 0),
-            pygame.K_RIGHT: (1, 0),
-            pygame.K_UP: (0, -1),
-            pygame.K_DOWN: (0, 1),
-            pygame.K_PAGEUP: (0, -3),
-            pygame.K_PAGEDOWN: (0, 3),
-        }
-        if key in steps:
-            self._step(*steps[key])
 
     def _step(self, across: int, down: int) -> None:
         if across:
@@ -191,5 +191,4 @@ class Menu:
             blank = pygame.Surface((2, 1))
             blank.fill((50, 56, 62))
             return blank
-        size = (frame.shape[1], frame.shape[0])
-        return pygame.image.frombuffer(np.ascontiguousarray(frame).tobytes(), size, "RGB")
+        return surface_of(frame)

@@ -10,7 +10,7 @@ import pygame
 from numpy.typing import NDArray
 
 from simulator.viewer.colours import INK
-from simulator.viewer.drawing import darken
+from simulator.viewer.drawing import darken, surface_of
 
 
 class Scales:
@@ -53,9 +53,7 @@ def draw_scales(
     band.bottom = picture.bottom
     darken(surface, band, 150)
     for k, frame in enumerate(frames):
-        size = (frame.shape[1], frame.shape[0])
-        small = pygame.image.frombuffer(np.ascontiguousarray(frame).tobytes(), size, "RGB")
         place = (band.left + pad + k * (width + pad), band.top + pad)
-        surface.blit(pygame.transform.smoothscale(small, (width, height)), place)
+        surface.blit(pygame.transform.smoothscale(surface_of(frame), (width, height)), place)
         text = f"scale 1 to {k + 1}" if k else "scale 1"
         surface.blit(font.render(text, True, INK), (place[0], place[1] + height))

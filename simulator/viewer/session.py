@@ -36,7 +36,7 @@ FASTEST_BACK_S = 0.02  # a tick, where the world knows no pace
 
 
 class Session(threading.Thread):
-    """Ticks an environment under a policy until `stop` is called or `max_steps` are driven.
+    """Ticks an environment under a policy until `stop` is called or `settings.frames` are driven.
 
     Args:
         settings: what is driven; its observation is the camera, (H, W, 3) uint8. Seeds count up.

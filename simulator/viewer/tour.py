@@ -58,11 +58,11 @@ class Tour:
         session = self.session
         if session.latest is None:
             return
+        was_open = self.menu.is_open
         self.menu.toggle()
-        if not self.menu.is_open:
-            session.paused = session.paused and self._was_paused
-            session.wake()
-        else:
+        if was_open:
+            self._go_on(self._was_paused)
+        elif self.menu.is_open:
             self._was_paused, session.paused = session.paused, True
             self.wheel.let_go()  # keys may go up meanwhile
             session.travel.rewind(False)
@@ -74,8 +74,12 @@ class Tour:
         if place is not None:
             self._go_to(place)
         if not self.menu.is_open:
-            self.session.paused = self._was_paused and place is None
-            self.session.wake()
+            self._go_on(self._was_paused and place is None)
+
+    def _go_on(self, paused: bool) -> None:
+        """The menu is closed."""
+        self.session.paused = paused
+        self.session.wake()
 
     def _go_to(self, place: Place) -> None:
         """Drive there: in the same world from its start, or in another one, which has to load."""
@@ -92,10 +96,7 @@ class Tour:
             raise TimeoutError(f"the world didn't stop within {STOP_S:g} s")
         lost = self.session.error
         self._before = old, self.session.options
-        kept = {"deadline_s"} if old.env_id == place.env_id else set()
-        arguments = {k: v for k, v in old.env_arguments.items() if k in kept}
-        arguments |= place.env_arguments
-        self.settings = replace(old, env_id=place.env_id, env_arguments=arguments)
+        self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
         self._begin(self.session.totals, place.options)
         if lost is not None:  # a recording that couldn't be finished
             self.session.travel.say(str(lost))

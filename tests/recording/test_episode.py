@@ -169,6 +169,17 @@ def test_half_written_episodes_do_not_show(drive: Path) -> None:
     assert [episode.path for episode in iterate_episodes(drive.parent)] == [drive]
 
 
+def test_where_the_folder_lies_does_not_hide_its_episodes(
+    drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = drive.parent.parent / ".beside"
+    beside.mkdir()
+    monkeypatch.chdir(beside)
+    there = Path("..") / drive.parent.name
+    assert [path.resolve() for path in episode_paths(there)] == [drive.resolve()]
+    assert episode_paths(drive) == [drive]
+
+
 def test_misuse_is_explained(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="meta lacks"):
         EpisodeWriter(tmp_path / "e", {"source": "truth"})

@@ -113,6 +113,7 @@ def test_the_chosen_row_is_always_on_the_screen():
 
 def test_a_start_without_a_picture_is_a_place_all_the_same():
     menu = Menu(lambda: [Place("w", "s", "", "toy/Paced-v0", {}, {}, lambda: None)])
+    menu.toggle()
     surface = pygame.Surface((640, 480))
     menu.draw(surface, text)
     assert menu.draw(surface, text)
@@ -223,3 +224,27 @@ def test_a_world_that_can_not_be_made_leads_back_and_says_why(drive):
     driven.until(lambda: driven.session is not first and driven.session.latest is not None)
     assert "Nowhere" in driven.session.travel.notice
     assert scenario(driven)() == "usual"
+
+
+def test_nobody_is_asked_for_places_before_the_menu_opens():
+    asked = []
+
+    def ask():
+        asked.append(1)
+        return ALL
+
+    menu = Menu(ask)
+    assert not asked
+    menu.toggle()
+    assert asked
+
+
+def test_without_places_the_menu_key_changes_nothing(drive):
+    driven = drive()
+    driven.key(pygame.K_UP)
+    driven.until_steps(2)
+    driven.pause()
+    driven.key(pygame.K_TAB)
+    for _ in range(5):
+        driven.viewer.pump()
+    assert driven.session.paused

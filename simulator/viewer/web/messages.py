@@ -15,6 +15,7 @@ import pygame
 
 from simulator.viewer.inputs import Command
 from simulator.viewer.keys import Keys
+from simulator.viewer.menu import CHOOSE, CLOSE, STEPS
 
 BROWSER = -2
 """Instance of the gamepad that a browser reads; SDL counts its own from 0."""
@@ -43,13 +44,10 @@ NAMED = {
 OF_THE_WINDOW = (Command.QUIT, Command.FULLSCREEN, Command.LARGER, Command.SMALLER)
 """What a page has no say in: it has a tab to close and a size of its own."""
 
-ARROWS = (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
-OF_THE_MENU = (*ARROWS, pygame.K_RETURN, pygame.K_TAB, pygame.K_PAGEUP, pygame.K_PAGEDOWN)
-
 
 def known_keys(keys: Keys) -> list[str]:
     """Keys that a page sends on, by their browser's names; all others stay the browser's."""
-    wanted = {*keys.codes(without=OF_THE_WINDOW), *OF_THE_MENU}
+    wanted = {*keys.codes(without=OF_THE_WINDOW), *STEPS, *CHOOSE, *CLOSE}
     named = [name for name, key in NAMED.items() if key in wanted]
     return named + [chr(key) for key in sorted(wanted) if key < 128 and chr(key).isprintable()]
 
