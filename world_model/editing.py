@@ -4,7 +4,8 @@ Zero-shot inpainting on the token pyramid (VAR, Tian et al. 2024, section 5): ma
 as ever, but outside the mask the tokens of the picture are kept. Nothing was trained for it. What is erased
 is first guessed in the picture from the mask's rim, and the guess is what the model is told to expect. What
 is put there becomes the tokens it is; the model drives on from them. Outside the mask the latent map stays as
-it was, to the bit.
+it was, to the bit. In the same way the picture is continued beyond its edges (`outpaint`), for the eye alone:
+the camera of the dream stays what it is.
 
 Shapes: B batch, C channels, H W picture, h w latent map, L tokens of a frame, P maps of the past.
 """
@@ -22,13 +23,14 @@ from torch.nn import functional as F
 
 from world_model.engine.step_graph import GivenNoise
 from world_model.families.var import Var
-from world_model.families.world import Known
+from world_model.families.world import PAST_MAPS, Known
 from world_model.tokenizer.autoencoder import DOWNSCALE, to_pixels
 
 if TYPE_CHECKING:
     from world_model.engine.dreaming import DreamEngine
 
 RIM_PX = 5.0  # how far round the mask a guess looks
+MARGIN = 0.4  # of half the picture's width; what goes on beyond its edges is guessed from there
 MOSTLY = 0.5  # a coarse token is drawn anew where at least this share of its cells is masked
 
 
@@ -54,11 +56,7 @@ def repaint(
     Raises:
         ValueError: a family that doesn't draw whole token maps, or wrong shapes or types.
     """
-    world, tokenizer = engine.world, engine.tokenizer
-    if not isinstance(world, Var):
-        raise ValueError(
-            f"family {engine.config.family!r} can't be painted on; accepted: var, which draws whole maps"
-        )
+    world, tokenizer = paintable(engine), engine.tokenizer
     shape = (engine.batch_size, *engine.frame_shape)
     if mask_BHW.shape != shape[:3] or mask_BHW.dtype != np.bool_:
         raise ValueError(
@@ -80,23 +78,118 @@ def repaint(
     guess = np.where(mask_BHW[..., None], guess, frames)
     inside = F.max_pool2d(torch.from_numpy(mask_BHW).float().unsqueeze(1), DOWNSCALE).to(device)
     expected = torch.lerp(past[:, 0], tokenizer.latents(torch.from_numpy(guess).to(device)), inside)
-    as_expected = tokenizer.quantizer.encode(expected)
-    drawn = as_expected.latent_BChw  # what is put there is to be seen as it is
     if pasted_BHWC is None:
-        # the wheel stays where it is
-        actions = torch.cat([remembered, remembered[:, -1:]], 1)
-        known = Known(expected[:, None].expand_as(past), expected, world.conditioning(actions, ego))
-        chance = KeptOutside(
-            GivenNoise(engine.config.sampling, torch.from_numpy(noise_BL).to(device), None),
-            as_expected.tokens,
-            [tokenizer.quantizer.down(inside, k) >= MOSTLY for k in range(len(world.positions))],
-        )
-        drawn, _ = world.generate(tokenizer.quantizer, known, chance)
+        drawn = filled_in(engine, world, expected, inside, noise_BL, remembered, ego)
+    else:  # what is put there is to be seen as it is
+        drawn = tokenizer.quantizer.encode(expected).latent_BChw
     # what was painted has always been there: it neither moved nor surprises
     past = torch.where(inside.unsqueeze(1) > 0, drawn.unsqueeze(1), past)
     engine.state = {**state, "past_BPChw": past.cpu().numpy()}
     out: NDArray[np.uint8] = to_pixels(engine.draw(past[:, 0])).cpu().numpy()
     return out
+
+
+@torch.inference_mode()
+def outpaint(engine: DreamEngine, noise_SBL: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The newest frame of each dream continued by half its width to either side; the dreams stay as they are.
+
+    The picture is moved half out of view, and what the other half may be is drawn from the tokens that
+    stay, beginning with a guess (`continued`).
+
+    Args:
+        engine: whose dreams.
+        noise_SBL: as for `step`, once for the left side and once for the right.
+
+    Returns:
+        (B, H, 2 W, 3), uint8. The middle is the newest frame.
+
+    Raises:
+        ValueError: a family that doesn't draw whole token maps, or noise of another shape.
+    """
+    world, tokenizer = paintable(engine), engine.tokenizer
+    if noise_SBL.shape[:1] != (2,):
+        raise ValueError(f"noise has shape {noise_SBL.shape}; accepted: one array for each side")
+    sides = [engine.shaped("noise", noise_BL, world.noise) for noise_BL in noise_SBL]
+    state, device = engine.state, engine.torch_device
+    past, remembered, ego = (
+        torch.from_numpy(np.asarray(state[name])).to(device)
+        for name in ("past_BPChw", "actions_BMA", "ego_BE")
+    )
+    frames = to_pixels(engine.draw(past[:, 0])).cpu().numpy()
+    half = engine.latent_shape[2] // 2
+    parts = []
+    for to_the_left, noise_BL in zip((True, False), sides, strict=True):
+        known = past[:, 0, :, :, :half] if to_the_left else past[:, 0, :, :, half:]
+        guess = tokenizer.latents(torch.from_numpy(continued(frames, to_the_left)).to(device))
+        inside = torch.zeros_like(guess[:, :1])
+        if to_the_left:
+            expected, inside[..., :half] = torch.cat([guess[..., :half], known], -1), 1.0
+        else:
+            expected, inside[..., half:] = torch.cat([known, guess[..., half:]], -1), 1.0
+        drawn = filled_in(engine, world, expected, inside, noise_BL, remembered, ego)
+        picture = to_pixels(engine.draw(torch.where(inside > 0, drawn, expected))).cpu().numpy()
+        width = picture.shape[2] // 2
+        parts.append(picture[:, :, :width] if to_the_left else picture[:, :, width:])
+    wide: NDArray[np.uint8] = np.concatenate([parts[0], frames, parts[1]], 2)
+    return wide
+
+
+def paintable(engine: DreamEngine) -> Var:
+    """The engine's world. Raises ValueError for a family that doesn't draw whole token maps."""
+    if not isinstance(engine.world, Var):
+        raise ValueError(
+            f"family {engine.config.family!r} can't be painted on; accepted: var, which draws whole maps"
+        )
+    return engine.world
+
+
+def filled_in(
+    engine: DreamEngine,
+    world: Var,
+    expected_BChw: Tensor,
+    inside_B1hw: Tensor,
+    noise_BL: NDArray[np.float32],
+    remembered_BMA: Tensor,
+    ego_BE: Tensor,
+) -> Tensor:
+    """Latent maps (B, C, h, w) drawn anew where `inside` is 1, from what is expected there; the rest has its
+    tokens."""
+    quantizer = engine.tokenizer.quantizer
+    # the wheel stays where it is
+    actions = torch.cat([remembered_BMA, remembered_BMA[:, -1:]], 1)
+    past = expected_BChw[:, None].expand(-1, PAST_MAPS, -1, -1, -1)
+    known = Known(past, expected_BChw, world.conditioning(actions, ego_BE))
+    noise = torch.from_numpy(noise_BL).to(engine.torch_device)
+    chance = KeptOutside(
+        GivenNoise(engine.config.sampling, noise, None),
+        quantizer.encode(expected_BChw).tokens,
+        [quantizer.down(inside_B1hw, k) >= MOSTLY for k in range(len(world.positions))],
+    )
+    drawn, _ = world.generate(quantizer, known, chance)
+    return drawn
+
+
+def continued(frames_BHWC: NDArray[np.uint8], to_the_left: bool) -> NDArray[np.uint8]:
+    """The pictures moved half out of view to the right (or left); beside them, a guess of what goes on there.
+
+    Lines of a road run towards the picture's middle. So a place outside looks where its line to the middle
+    is inside, a margin at the edge folded back and forth.
+    """
+    height, width = frames_BHWC.shape[1:3]
+    x_W = (np.arange(width) + 0.5) * 2 / width - (2.0 if to_the_left else 0.0)
+    y_H = (np.arange(height) + 0.5) * 2 / height - 1.0
+    beyond_W = np.maximum(np.abs(x_W) - 1.0, 0.0) / MARGIN
+    folded_W = 1.0 - MARGIN * np.abs((beyond_W + 1.0) % 2.0 - 1.0)
+    share_W = np.where(beyond_W > 0, folded_W / np.maximum(np.abs(x_W), 1e-6), 1.0)
+    column_HW = np.tile((x_W * share_W + 1.0) * width / 2 - 0.5, (height, 1)).astype(np.float32)
+    row_HW = ((y_H[:, None] * share_W + 1.0) * height / 2 - 0.5).astype(np.float32)
+    border = cv2.BORDER_REPLICATE
+    return np.stack(
+        [
+            cv2.remap(frame, column_HW, row_HW, cv2.INTER_LINEAR, borderMode=border)
+            for frame in frames_BHWC
+        ]
+    )
 
 
 def guessed(frames_BHWC: NDArray[np.uint8], mask_BHW: NDArray[np.bool_]) -> NDArray[np.uint8]:

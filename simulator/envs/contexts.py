@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +72,16 @@ class ContextLibrary:
                 ", or the path of a recording"
             )
         return replace(read_context(paths[k]), scenario=scenario)
+
+    def all(self) -> Iterator[Context]:
+        """Every context of every scenario, by name and number.
+
+        Raises:
+            RecordingError: one is damaged or of another version.
+        """
+        for scenario in self.scenarios():
+            for path in self._paths(scenario):
+                yield replace(read_context(path), scenario=scenario)
 
     def _paths(self, scenario: str) -> list[Path]:
         return sorted(

@@ -36,6 +36,8 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         event_threshold: believe in a collision or in leaving the road above this probability,
             twice in a row.
         surprise_limit: truncate when the mean token entropy (nats) stays above this; None never.
+        reanchor_drift: go on from the most similar recorded start when the drift score stays above this
+            (`info["reanchored"]`); None never.
         contexts: folder with `<scenario>/<k>/` recordings; None takes the model's own.
         deadline_s: see the property of that name.
         backend: what computes: "eager", "compile", "onnx", "openvino", "tensorrt", or "auto", the fastest
@@ -59,6 +61,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         endless: bool = False,
         event_threshold: float = 0.5,
         surprise_limit: float | None = None,
+        reanchor_drift: float | None = None,
         contexts: Path | str | None = None,
         deadline_s: float | None = None,
         backend: str = "auto",
@@ -71,6 +74,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         rules = DreamRules(
             event_threshold=event_threshold,
             surprise_limit=surprise_limit,
+            reanchor_drift=reanchor_drift,
             max_steps=max_steps,
             endless=endless,
         )
@@ -172,6 +176,33 @@ class DreamEnv(gymnasium.Env[Any, Any]):
             self.np_random.bit_generator.state = before  # what is refused changes nothing
             raise
         return self._batch.observation(0), self._batch.info(0)
+
+    def reanchor(self) -> tuple[Any, dict[str, Any]]:
+        """Go on from the recorded start that is most like the current picture: for dreams that have come
+        apart. Returns observation and info, as `reset` does; `info["reanchored"]` is True.
+
+        ValueError where there is no recorded start.
+        """
+        self._batch.reanchor(0)
+        return self._batch.observation(0), self._batch.info(0)
+
+    def outpaint(self) -> NDArray[np.uint8]:
+        """The current picture, continued by half its width to either side by what the model makes of it:
+        (H, 2 W, 3). For the eye; the dream goes on as if it hadn't been asked. ValueError for families that
+        don't draw whole maps."""
+        engine, step = self._batch.engine, self._batch.episode(0).steps
+        sides = [engine.draw_noise([np.random.default_rng([step, side])]) for side in (0, 1)]
+        wide_BHWC = engine.outpaint(np.stack(sides))
+        return wide_BHWC[0]
+
+    def uncertainty(self) -> NDArray[np.float32] | None:
+        """Where in the current picture the model was unsure: entropy in nats (h, w), None where it didn't
+        draw the picture or has forgotten how. ValueError for families that draw no tokens."""
+        from world_model.uncertainty import uncertainty
+
+        self._batch.episode(0)
+        unsure_BHW = uncertainty(self._batch.engine)
+        return None if unsure_BHW is None else unsure_BHW[0]
 
     def pyramid(self) -> NDArray[np.uint8]:
         """The current picture after each of its scales, coarse to fine: (K, H, W, 3)."""

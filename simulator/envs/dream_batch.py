@@ -13,19 +13,19 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces as gym_spaces
 
-import scenarios
 from simulator.assets import contexts_dir, model_folder
 from simulator.envs import spaces
-from simulator.envs.contexts import Context, ContextLibrary, read_context
+from simulator.envs.anchors import Anchors
+from simulator.envs.contexts import Context, ContextLibrary
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.info import build_info
+from simulator.envs.starts import choose_start
 from simulator.envs.state import DreamState
 from simulator.hashing import array_hash
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Engine, StepOutput
 from world_model.engine.deadline import Deadline
 
 DEFAULT_SCENARIO = "calm_cruise"
-DEFAULT_DURATION_S = 60.0
 OPTIONS = ("scenario", "context", "state")
 
 
@@ -72,6 +72,7 @@ class DreamBatch:
         self.library = ContextLibrary(
             Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
         )
+        self.anchors = Anchors(self.library)
         self.unknown = _unknown_fields(engine.known)
         self.episodes: list[DreamEpisode | None] = [None] * size
         self.generators = [np.random.default_rng(0) for _ in range(size)]
@@ -109,6 +110,12 @@ class DreamBatch:
             "generated": "yes",
         }
 
+    def choose(
+        self, scenario: object, context: object, generator: np.random.Generator
+    ) -> tuple[Context, float]:
+        """See `starts.choose_start`."""
+        return choose_start(self.library, scenario, context, generator)
+
     def checked_scenario(self, scenario: object) -> object:
         """The scenario to use by default: None becomes "calm_cruise", or the first there is.
 
@@ -144,16 +151,32 @@ class DreamBatch:
         context, duration_s = self.choose(
             default if chosen is None else chosen, options.get("context"), generator
         )
-        self.engine.reset(
-            context.frames_THWC[None, -self.engine.context_frames :],
-            context.actions_TA[None, -self.engine.context_frames :],
-            context.ego_TE[None, -self.engine.context_frames :],
-            slots=[slot],
-        )
+        self._wake_at(slot, context)
         self.episodes[slot] = DreamEpisode(
             self.rules, context, duration_s, self.engine.dt_s, self.unknown
         )
         self.show(slot, context.frames_THWC[-1])
+
+    def reanchor(self, slot: int) -> None:
+        """Go on from the recorded start that is most like a slot's newest frame.
+
+        Raises:
+            ValueError: there is none.
+        """
+        episode = self.episode(slot)
+        context = self.anchors.nearest(self.frames_BHWC[slot], episode.ego.speed_mps)
+        self._wake_at(slot, context)
+        episode.reanchor(context)
+        self.show(slot, context.frames_THWC[-1])
+
+    def _wake_at(self, slot: int, context: Context) -> None:
+        last = slice(-self.engine.context_frames, None)
+        self.engine.reset(
+            context.frames_THWC[None, last],
+            context.actions_TA[None, last],
+            context.ego_TE[None, last],
+            slots=[slot],
+        )
 
     def advance(self, actions_BA: spaces.Action, idle: Collection[int] = ()) -> list[float]:
         """Step all slots but the `idle` ones, whose results are void until their next `begin`.
@@ -177,6 +200,8 @@ class DreamBatch:
             if slot not in idle and episode is not None:
                 rewards[slot] = episode.advance(out, slot, actions_BA[slot])
                 self._hashes[slot] = self._hash(out, slot)
+                if episode.adrift:
+                    self.reanchor(slot)
         return rewards
 
     def episode(self, slot: int) -> DreamEpisode:
@@ -211,6 +236,7 @@ class DreamBatch:
             frame_hash=self._hashes[slot],
             surprise=episode.surprise,
             drift_score=episode.drift_score,
+            reanchored=episode.reanchored,
             unknown=self.unknown,
         )
 
@@ -262,36 +288,6 @@ class DreamBatch:
     def _hash(self, out: StepOutput, slot: int) -> str:
         """Of the picture, or of its tokens where none was decoded."""
         return array_hash(out.tokens_BL[slot] if out.frame_BHWC is None else out.frame_BHWC[slot])
-
-    def choose(
-        self, scenario: object, context: object, generator: np.random.Generator
-    ) -> tuple[Context, float]:
-        """A start and how long the scenario lasts."""
-        if isinstance(context, Context):
-            return context, _duration_s(context.scenario)
-        if isinstance(context, (str, Path)):
-            chosen = read_context(Path(context))
-            return chosen, _duration_s(chosen.scenario)
-        if context is not None and not isinstance(context, (int, np.integer)):
-            raise ValueError(
-                f"context={context!r}; accepted: a number, the path of a recording, a Context, or None"
-            )
-        if isinstance(scenario, scenarios.Scenario):
-            name, duration_s = scenario.name, scenario.duration_s
-        else:
-            name = str(scenario)
-            known = self.library.scenarios()
-            if name == "random" and known:
-                name = known[int(generator.integers(len(known)))]
-            duration_s = _duration_s(name)
-        start = self.library.choose(name, generator, None if context is None else int(context))
-        return start, duration_s
-
-
-def _duration_s(scenario: str) -> float:
-    """From the catalogue; recorded real drives aren't in it."""
-    known = scenario in scenarios.names()
-    return scenarios.load(scenario).duration_s if known else DEFAULT_DURATION_S
 
 
 def _unknown_fields(known: Collection[str]) -> tuple[str, ...]:

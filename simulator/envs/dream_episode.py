@@ -33,6 +33,9 @@ class DreamRules:
     surprise_limit: float | None = None
     """Truncate when the mean token entropy (nats) stays above this; None never does."""
 
+    reanchor_drift: float | None = None
+    """Go on from the most similar recorded start when the drift score stays above this; None never does."""
+
     max_steps: int | None = None
     """Time limit in ticks; None takes the scenario's duration."""
 
@@ -47,6 +50,8 @@ class DreamRules:
             raise ValueError(f"confirm_frames={self.confirm_frames}; accepted: at least 1")
         if self.surprise_limit is not None and not self.surprise_limit > 0.0:
             raise ValueError(f"surprise_limit={self.surprise_limit}; accepted: None or above 0")
+        if self.reanchor_drift is not None and not self.reanchor_drift >= 0.0:
+            raise ValueError(f"reanchor_drift={self.reanchor_drift}; accepted: None or at least 0")
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError(f"max_steps={self.max_steps}; accepted: None or at least 1")
 
@@ -55,7 +60,8 @@ class DreamEpisode:
     """One dream from its recorded start to its end.
 
     Attributes are those of the newest frame: `ego`, `terms`, `reason`, `surprise`, `drift_score`,
-    `steps` since the start and `previous_action` (2,), the action that led here.
+    `steps` since the start, `previous_action` (2,), the action that led here, and `reanchored`: the frame is
+    a recorded one, from which the dream goes on.
     """
 
     def __init__(
@@ -80,12 +86,13 @@ class DreamEpisode:
         self.reason: TerminationReason = ""
         self.surprise = 0.0
         self.drift_score = 0.0
-        self._streaks = dict.fromkeys((*EVENT_HEADS, "surprise"), 0)
+        self.reanchored = False
+        self._streaks = dict.fromkeys((*EVENT_HEADS, "surprise", "drift"), 0)
         self._rules, self._dt_s = rules, dt_s
 
     def advance(self, out: StepOutput, row: int, action: Action) -> float:
         """Take in row `row` of a step under `action` (2,); returns the reward."""
-        before = self.ego
+        before, self.reanchored = self.ego, False
         self.surprise = float(out.surprise_B[row])
         self.drift_score = float(out.drift_B[row])
         happened = {
@@ -113,6 +120,23 @@ class DreamEpisode:
         self.reason = self._find_reason()
         return rewards.total(self.terms)
 
+    @property
+    def adrift(self) -> bool:
+        """Whether it is time to be re-anchored; asked once a step."""
+        limit = self._rules.reanchor_drift
+        return self._confirmed("drift", limit is not None and self.drift_score > limit)
+
+    def reanchor(self, context: Context) -> None:
+        """The picture is this recording's from now on, and so are the ego state's numbers."""
+        blank: dict[str, Any] = {
+            n: math.nan for n in STATE_HEADS if math.isnan(getattr(self.ego, n))
+        }
+        self.ego = replace(context.last, **blank, progress_m=self.ego.progress_m)
+        self.speed_limit_mps = context.speed_limit_mps
+        self.surprise = self.drift_score = 0.0
+        self._streaks = dict.fromkeys(self._streaks, 0)
+        self.reanchored = True
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the rules, as JSON holds it."""
         return {
@@ -126,6 +150,7 @@ class DreamEpisode:
             "reason": self.reason,
             "surprise": self.surprise,
             "drift_score": self.drift_score,
+            "reanchored": self.reanchored,
             "streaks": dict(self._streaks),
         }
 
@@ -134,13 +159,14 @@ class DreamEpisode:
         """The episode `to_json` described, under the given rules."""
         episode = DreamEpisode.__new__(DreamEpisode)
         episode._rules, episode._dt_s = rules, dt_s
-        episode._streaks = dict(saved["streaks"])
+        episode._streaks = {"drift": 0, **saved["streaks"]}  # kept before there was one
         episode.ego = EgoState(**saved["ego"])
         episode.previous_action = np.array(saved["previous_action"], np.float32)
         episode.terms = dict(saved["terms"])
         for name in ("scenario", "speed_limit_mps", "limit_steps", "steps", "reason", "surprise"):
             setattr(episode, name, saved[name])
         episode.drift_score = saved["drift_score"]
+        episode.reanchored = bool(saved.get("reanchored", False))
         return episode
 
     def _confirmed(self, name: str, now: bool) -> bool:

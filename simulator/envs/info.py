@@ -27,6 +27,7 @@ def build_info(
     frame_hash: str,
     surprise: float = 0.0,
     drift_score: float = 0.0,
+    reanchored: bool = False,
     unknown: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The info of one frame.
@@ -48,6 +49,7 @@ def build_info(
         "reward_terms": dict(terms),
         "surprise": surprise,
         "drift_score": drift_score,
+        "reanchored": reanchored,
         "time_s": time_s,
         "scenario": scenario,
         "frame_hash": frame_hash,

@@ -50,6 +50,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         endless: bool = False,
         event_threshold: float = 0.5,
         surprise_limit: float | None = None,
+        reanchor_drift: float | None = None,
         contexts: Path | str | None = None,
         backend: str = "auto",
         engine: Engine | None = None,
@@ -63,6 +64,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         rules = DreamRules(
             event_threshold=event_threshold,
             surprise_limit=surprise_limit,
+            reanchor_drift=reanchor_drift,
             max_steps=max_steps,
             endless=endless,
         )

@@ -30,6 +30,7 @@ INFO_KEYS = {
     "reward_terms",
     "surprise",
     "drift_score",
+    "reanchored",
     "time_s",
     "scenario",
     "frame_hash",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_engine import SLOTS, actions, context, drive
 
-from world_model.editing import guessed
+from world_model.editing import continued, guessed
 from world_model.engine.eager import EagerEngine
 
 
@@ -112,3 +112,46 @@ def test_families_that_draw_otherwise_say_so(family):
     engine = EagerEngine(tiny.random_checkpoint(size=tiny.SEEING, family=family), 1, "cpu")
     with pytest.raises(ValueError, match=f"family '{family}' can't be painted on"):
         engine.repaint(masked(BOXES[0]), noise_for(engine))
+
+
+def sides_for(engine: EagerEngine, seed: int = 0) -> np.ndarray:
+    return np.stack([noise_for(engine, seed), noise_for(engine, seed + 100)])
+
+
+def test_a_wider_view_holds_the_picture_and_leaves_the_dream_as_it_is(engine):
+    engine.reset(*context())
+    (before,) = drive(engine, actions(1))
+    start = engine.state
+    wide = engine.outpaint(sides_for(engine))
+    assert wide.shape == (SLOTS, tiny.HEIGHT, 2 * tiny.WIDTH, 3)
+    np.testing.assert_array_equal(wide[:, :, tiny.WIDTH // 2 : -tiny.WIDTH // 2], before.frame_BHWC)
+    for name, value in engine.state.items():
+        np.testing.assert_array_equal(value, start[name])
+    np.testing.assert_array_equal(engine.outpaint(sides_for(engine)), wide)
+    other = engine.outpaint(sides_for(engine, 7))
+    for side in (slice(None, tiny.WIDTH // 2), slice(-tiny.WIDTH // 2, None)):
+        assert not np.array_equal(other[:, :, side], wide[:, :, side])
+
+
+def test_a_view_is_continued_along_lines_to_its_middle():
+    frames = np.zeros((1, tiny.HEIGHT, tiny.WIDTH, 3), np.uint8)
+    rows = np.arange(tiny.HEIGHT)
+    # a road's two edges: half a column outwards for each row down from the middle
+    away = np.abs(np.arange(tiny.WIDTH) + 0.5 - tiny.WIDTH / 2)
+    below = (rows + 0.5 - tiny.HEIGHT / 2)[:, None]
+    frames[0][away > 2 * np.maximum(below, 0)] = 255
+    for to_the_left in (True, False):
+        (found,) = continued(frames, to_the_left)
+        beside = found[:, : tiny.WIDTH // 2] if to_the_left else found[:, tiny.WIDTH // 2 :]
+        kept = found[:, tiny.WIDTH // 2 :] if to_the_left else found[:, : tiny.WIDTH // 2]
+        half = slice(None, tiny.WIDTH // 2) if to_the_left else slice(tiny.WIDTH // 2, None)
+        np.testing.assert_array_equal(kept, frames[0][:, half])
+        assert beside.min() == 255  # outside, the edges are below the picture
+
+
+def test_a_wider_view_of_what_does_not_fit_is_refused(engine):
+    engine.reset(*context())
+    with pytest.raises(ValueError, match="accepted: one array for each side"):
+        engine.outpaint(sides_for(engine)[:1])
+    with pytest.raises(ValueError, match="noise has shape"):
+        engine.outpaint(sides_for(engine)[:, :, :2])

@@ -101,6 +101,9 @@ class Engine(Protocol):
     ) -> NDArray[np.uint8]:
         """Draw the newest frames anew where they are masked: see `editing.repaint`."""
 
+    def outpaint(self, noise_SBL: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The newest frames, continued to either side: see `editing.outpaint`."""
+
     def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Noise for one step, each row from its own generator."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,3 +26,44 @@ def known_ego(ego_BE: NDArray[np.float32]) -> NDArray[np.float32]:
     if np.isinf(ego_BE).any():
         raise ValueError("ego holds infinity; accepted: numbers, or NaN where unknown")
     return np.nan_to_num(ego_BE)
+
+
+def checked_slots(slots: Sequence[int] | None, count: int) -> list[int]:
+    """Numbers of dreams, all of them for None; else a ValueError."""
+    rows = list(range(count)) if slots is None else [int(slot) for slot in slots]
+    if len(set(rows)) < len(rows) or not set(rows) <= set(range(count)):
+        raise ValueError(f"slots={rows}; accepted: each at most once, 0 to {count - 1}")
+    return rows
+
+
+def checked_context(
+    frames: Array, actions: Array, ego: Array, count: int, frame_shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """The frames, actions and ego states that `count` dreams begin with; else a ValueError."""
+    pictures: NDArray[np.uint8] = np.asarray(frames)
+    if pictures.ndim != 5 or pictures.shape[0] != count or pictures.shape[2:] != frame_shape:
+        raise ValueError(
+            f"context frames have shape {pictures.shape}; accepted: ({count}, T,"
+            f" {', '.join(map(str, frame_shape))}) with T >= 1"
+        )
+    if pictures.dtype != np.uint8 or pictures.shape[1] < 1:
+        raise ValueError(f"context frames must be uint8, at least one; got {pictures.dtype}")
+    taken, moving = np.asarray(actions, np.float32), np.asarray(ego, np.float32)
+    wanted = (count, pictures.shape[1], 2)
+    if taken.shape != wanted or moving.shape != wanted:
+        raise ValueError(
+            f"context actions {taken.shape} and ego {moving.shape} must both have shape {wanted}"
+        )
+    return pictures, taken, moving
+
+
+def checked_state(given: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """A ValueError for a state that isn't made of these arrays."""
+    if set(given) != set(shapes):
+        raise ValueError(f"engine state has {sorted(given)}; accepted: {sorted(shapes)}")
+    for name, shape in shapes.items():
+        if given[name].shape != shape:
+            raise ValueError(
+                f"engine state {name} has shape {given[name].shape}; this engine's is {shape}"
+            )
+        within(f"engine state {name}", given[name], -np.inf, np.inf)

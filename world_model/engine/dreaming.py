@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +17,26 @@ from torch import Tensor
 
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
-from world_model.engine.checks import known_ego, within
+from world_model.engine.checks import (
+    checked_context,
+    checked_slots,
+    checked_state,
+    known_ego,
+    within,
+)
 from world_model.engine.step_graph import StepInputs, StepTensors
 from world_model.families.road import PLACES
 from world_model.families.world import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, World
 from world_model.heads import MOTIONS
+
+
+class Origin(NamedTuple):
+    """What the newest frames were drawn from, and their tokens."""
+
+    past_BPChw: Tensor
+    actions_BMA: Tensor
+    ego_BE: Tensor
+    tokens_BL: Tensor  # -1 where fewer scales were drawn
 
 
 class DreamEngine(ABC):
@@ -71,6 +87,8 @@ class DreamEngine(ABC):
         self._blank_BCHW = torch.zeros(batch_size, 3, height, width, device=self.torch_device)
         # the newest frame as drawn, for models that look at it; None: the past was set from outside
         self._picture_BCHW: Tensor | None = None
+        # what the newest frames were drawn from; None: they weren't drawn by a step
+        self.origin: Origin | None = None
 
     # -- what a backend does ---------------------------------------------------------------------
 
@@ -131,27 +149,11 @@ class DreamEngine(ABC):
         slots: Sequence[int] | None = None,
     ) -> None:
         """See `engine.base.Engine.reset`."""
-        rows = list(range(self.batch_size)) if slots is None else [int(slot) for slot in slots]
-        if len(set(rows)) < len(rows) or not set(rows) <= set(range(self.batch_size)):
-            raise ValueError(
-                f"slots={rows}; accepted: each at most once, 0 to {self.batch_size - 1}"
-            )
-        frames = np.asarray(context_frames_BTHWC)
-        if frames.ndim != 5 or frames.shape[0] != len(rows) or frames.shape[2:] != self.frame_shape:
-            raise ValueError(
-                f"context frames have shape {frames.shape}; accepted: ({len(rows)}, T,"
-                f" {', '.join(map(str, self.frame_shape))}) with T >= 1"
-            )
-        if frames.dtype != np.uint8 or frames.shape[1] < 1:
-            raise ValueError(f"context frames must be uint8, at least one; got {frames.dtype}")
+        rows = checked_slots(slots, self.batch_size)
+        frames, actions, ego = checked_context(
+            context_frames_BTHWC, context_actions_BTA, context_ego_BTE, len(rows), self.frame_shape
+        )
         steps = frames.shape[1]
-        actions = np.asarray(context_actions_BTA, np.float32)
-        ego = np.asarray(context_ego_BTE, np.float32)
-        if actions.shape != (len(rows), steps, 2) or ego.shape != (len(rows), steps, 2):
-            raise ValueError(
-                f"context actions {actions.shape} and ego {ego.shape} must both have shape"
-                f" ({len(rows)}, {steps}, 2)"
-            )
         taken = within("context actions but the last", actions[:, :-1], -1.0, 1.0)
         newest = self._tensor(known_ego(ego[:, -1]))
         last = frames[:, -PAST_FRAMES:]
@@ -166,7 +168,7 @@ class DreamEngine(ABC):
         else:  # a single frame: as if the world had stood still
             was, past = newest, maps.expand(-1, PAST_MAPS, -1, -1, -1)
         self._past_BPChw[rows] = past
-        self._picture_BCHW = None
+        self._picture_BCHW = self.origin = None
         self._actions_BMA[rows] = done[:, 1:]
         self._ego_BE[rows] = self._placed(newest, past, done, was)
 
@@ -207,9 +209,10 @@ class DreamEngine(ABC):
             picture = self.draw(self._past_BPChw[:, 0]) if looked_at else self._blank_BCHW
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
         out = self.run(StepInputs(self._past_BPChw, picture, actions, self._ego_BE, noise_L))
+        led_here = Origin(self._past_BPChw, actions, self._ego_BE, out.tokens_BL.clone())
         self._past_BPChw = torch.stack([out.latent_BChw, self._past_BPChw[:, 0], out.ahead_BChw], 1)
         self._advance(action, self.world.go_on(self._ego_BE, out.state_BS) * self._fed_E)
-        self._picture_BCHW = out.picture_BCHW
+        self._picture_BCHW, self.origin = out.picture_BCHW, led_here
         event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()
         return StepOutput(
             out.frame_BHWC.cpu().numpy() if self.decode else None,
@@ -233,6 +236,12 @@ class DreamEngine(ABC):
 
         return repaint(self, mask_BHW, noise_BL, pasted_BHWC)
 
+    def outpaint(self, noise_SBL: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """See `editing.outpaint`."""
+        from world_model.editing import outpaint
+
+        return outpaint(self, noise_SBL)
+
     def draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """See `engine.base.Engine.draw_noise`."""
         return np.stack([g.random(self.noise, np.float32) for g in generators])
@@ -254,16 +263,8 @@ class DreamEngine(ABC):
             "actions_BMA": self._actions_BMA,
             "ego_BE": self._ego_BE,
         }
-        if set(value) != set(mine):
-            raise ValueError(f"engine state has {sorted(value)}; accepted: {sorted(mine)}")
-        for name, tensor in mine.items():
-            if value[name].shape != tuple(tensor.shape):
-                raise ValueError(
-                    f"engine state {name} has shape {value[name].shape}; this engine's is"
-                    f" {tuple(tensor.shape)}"
-                )
-            within(f"engine state {name}", value[name], -np.inf, np.inf)
-        self._picture_BCHW = None
+        checked_state(value, {name: tuple(tensor.shape) for name, tensor in mine.items()})
+        self._picture_BCHW = self.origin = None
         for name, tensor in mine.items():
             tensor.copy_(self._tensor(value[name]))
 
@@ -282,7 +283,7 @@ class DreamEngine(ABC):
         return torch.cat([motion_B2, read[:, PLACES]], 1) * self._fed_E
 
     def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
-        self._picture_BCHW = None
+        self._picture_BCHW = self.origin = None
         self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
         self._ego_BE = ego_BE.clone()  # neither an output's memory nor the caller's
 

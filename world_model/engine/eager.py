@@ -13,6 +13,7 @@ from torch import Tensor
 from world_model.checkpoint import Checkpoint
 from world_model.engine.dreaming import DreamEngine
 from world_model.engine.step_graph import StepGraph, StepInputs, StepTensors
+from world_model.precision import multiplies_bfloat16
 
 
 class EagerEngine(DreamEngine):
@@ -106,6 +107,4 @@ def chosen_precision(wish: str, device: torch.device) -> str:
         raise ValueError(f"precision {wish!r} is unknown; accepted: float32, bfloat16, auto")
     if wish != "auto":
         return wish
-    # elsewhere bfloat16 is emulated, and slower; torch has no public name for this question
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return "bfloat16" if device.type == "cpu" and amx() else "float32"
+    return "bfloat16" if device.type == "cpu" and multiplies_bfloat16() else "float32"

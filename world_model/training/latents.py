@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_model.checkpoint import Checkpoint
+from world_model.precision import low_precision
 from world_model.tokenizer.model import Tokenizer
 from world_model.training.data import Drives, load_drives
 
@@ -101,7 +102,7 @@ def _encode_shard(checkpoint: Checkpoint, drives: Drives, i: int, path: Path) ->
     things = open_memmap(path / "things.npy", "w+", np.uint8, (n, h, w))
     for start in range(0, n, 32):
         part = slice(start, min(start + 32, n))
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             latent = tokenizer.latents(torch.from_numpy(drives.shown(frames[part])))
         latents[part] = latent.numpy()
         tokens[part] = torch.cat(tokenizer.quantizer.encode(latent).tokens, 1).numpy()

@@ -20,6 +20,7 @@ from world_model.engine.base import STATE_HEADS
 from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.heads import STATE_SCALES
 from world_model.meter import MOTION, Meter, MeterConfig, save_meter
+from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import DOWNSCALE
 from world_model.training.data import DataError, Drives, evenly, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
@@ -93,7 +94,7 @@ class MeterTask:
         moved, motion_true = self._motion_batch(generator)
         motion = (self.model.read_motion(moved) - motion_true).abs() / scale[:MOTIONS]
         seen, place_true = self._place_batch(generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             read = self.model.read_place(seen)
         known = ~place_true.isnan()
         place = F.smooth_l1_loss(

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from world_model.checkpoint import ModelConfig, save
+from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import to_model
 from world_model.tokenizer.critic import Critic
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
@@ -26,14 +27,16 @@ from world_model.training.data import Drives, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
 from world_model.training.start import start_from
 
-# Weight of a pixel by its class (sky, ground, road, line, vehicle, vegetation, building, post): lane
-# lines and vehicles matter most and are few.
-CLASS_WEIGHTS = (1.0, 1.0, 1.0, 4.0, 4.0, 1.0, 1.0, 2.0)
+CLASSES = 8  # of the masks; docs/recordings.md has their meanings
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerTraining:
-    """Everything a tokenizer run depends on."""
+    """Everything a tokenizer run depends on.
+
+    Raises:
+        ValueError: weights of classes that there aren't, or negative ones.
+    """
 
     cache_dir: str = "data/cache/town"
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -46,6 +49,9 @@ class TokenizerTraining:
     # car goes through decoder and encoder in every step (families/reprojection.py)
     again: float = 0.0
     grain: float = 0.0  # weight of looking real to a critic, patch by patch: late, decoder alone
+    # of a pixel by its class (sky, ground, road, line, vehicle, vegetation, building, post): lane lines and
+    # vehicles matter most and are few
+    class_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 4.0, 4.0, 1.0, 1.0, 2.0)
     prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
@@ -56,6 +62,12 @@ class TokenizerTraining:
         0.5  # nats; a scale whose tokens say less has collapsed: the run fails ...
     )
     grace_steps: int = 1000  # ... after this many steps
+
+    def __post_init__(self) -> None:
+        if len(self.class_weights) != CLASSES or min(self.class_weights, default=0.0) < 0:
+            raise ValueError(
+                f"class_weights={self.class_weights}; accepted: {CLASSES} numbers of at least 0"
+            )
 
 
 class CollapseError(ArithmeticError):
@@ -106,7 +118,7 @@ class TokenizerTask:
         classes = drives.classes(rows)
         weight = None
         if classes is not None:
-            table = torch.tensor(CLASS_WEIGHTS)
+            table = torch.tensor(config.class_weights)
             weight = table[torch.from_numpy(classes).long()].unsqueeze(1)
             weight = F.interpolate(weight, frames.shape[-2:], mode="nearest")[:, 0]
             weight = weight / weight.mean()
@@ -119,7 +131,7 @@ class TokenizerTask:
         """Loss of one step; see `Trainer`."""
         config = self.config
         frames, weight = self.batch(self.train_drives, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             latent = self.model.see(frames)
         self.model.quantizer.train(not config.decoder_only)  # in training mode codebooks move
         sums, commitment, _ = self.model.quantizer(latent)
@@ -131,17 +143,17 @@ class TokenizerTask:
         stacked = torch.stack([*sums, latent])
         choice = torch.where(draw > 1 - config.bypass_share, scales, choice)
         picked = stacked[choice, torch.arange(config.batch)]
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             output = self.model.draw(picked)
         loss, log = reconstruction_loss(output, frames, weight, config)
         if config.again > 0:
-            with torch.autocast("cpu", torch.bfloat16):
+            with low_precision():
                 seen = self.model.see(output)
             again = F.mse_loss(seen, picked.detach())
             loss, log = loss + config.again * again, log | {"again": again.item()}
         if self.critic is not None:
             whole = choice >= scales - 1  # a prefix can't look real
-            with torch.autocast("cpu", torch.bfloat16):
+            with low_precision():
                 fooled = self.critic.fooled(output[whole])
                 told_apart = self.critic.told_apart(output[whole], frames[whole])
             loss = loss + config.grain * fooled + told_apart

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from world_model.families.reprojection import Reprojection
 from world_model.families.world import Known
 from world_model.heads import MOTIONS, head_losses, state_losses
+from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import to_model
 from world_model.training.latents import VEHICLE_IN
 from world_model.training.loop import Log, Trainer
@@ -39,7 +40,7 @@ class WorldTask(WorldBatches):
         config = self.config
         batch = self.batch(step, generator)
         frame = self.quantizer.encode(batch.next_BChw, config.self_flip, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             condition = self.model.conditioning(batch.actions_BMA, batch.ego_BE)
             parts = self.model.losses(
                 self.quantizer,
@@ -82,7 +83,7 @@ class WorldTask(WorldBatches):
             to_model(torch.from_numpy(data.drives.frames(rows + i))) for i in (-1, 0, 1)
         )
         was, latent = self.maps(data, rows - 1), self.maps(data, rows)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), low_precision():
             moved = reprojection(before, was, torch.zeros_like(was), self.motion(data, rows))
             missed = latent - self.checkpoint.tokenizer.see(moved)
         drawn: Tensor = reprojection(now, latent, missed, self.motion(data, rows + 1))

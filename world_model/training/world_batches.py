@@ -18,6 +18,7 @@ from world_model.families import World, WorldConfig, make_world
 from world_model.families.road import PLACES
 from world_model.families.world import PAST_ACTIONS, Known
 from world_model.heads import MOTIONS
+from world_model.precision import low_precision
 from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
 from world_model.training.latents import EncodedDrives, encode_drives
@@ -158,7 +159,7 @@ class WorldBatches:
         ]
         newest, before = torch.split(self.quantizer.decode(maps), len(rows))
         earlier = self.actions(data, rows - 1), self.ego(data, rows - 1)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             past = (model or self.model).remember(
                 self.checkpoint.tokenizer, newest, before, *earlier
             )
@@ -227,7 +228,7 @@ class WorldBatches:
     @torch.no_grad()
     def foresee(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
         """The last frame as the model expects the motion to leave it."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             return self.model.foresee(self.checkpoint.tokenizer, past_BPChw, actions_BMA, ego_BE)
 
     # -- dreams ------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ class WorldBatches:
             speed_mps_B=ego[:, 0],
             generator=generator,
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision():
             condition = self.model.conditioning(actions, ego)
             latent = self.model.dream(
                 self.quantizer, true, Known(past, foreseen, condition), chance

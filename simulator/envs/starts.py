@@ -1,0 +1,53 @@
+"""Which recorded moments a dream begins with, and for how long it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import scenarios
+from simulator.envs.contexts import Context, ContextLibrary, read_context
+
+DEFAULT_DURATION_S = 60.0
+
+
+def choose_start(
+    library: ContextLibrary, scenario: object, context: object, generator: np.random.Generator
+) -> tuple[Context, float]:
+    """A start and how long the scenario lasts.
+
+    Args:
+        library: of recorded starts.
+        scenario: a name, a `Scenario`, or "random".
+        context: a number, the path of a recording, a `Context`, or None.
+        generator: draws what is left open.
+
+    Raises:
+        ValueError: nothing to start from under that name; names what there is.
+    """
+    if isinstance(context, Context):
+        return context, _duration_s(context.scenario)
+    if isinstance(context, (str, Path)):
+        chosen = read_context(Path(context))
+        return chosen, _duration_s(chosen.scenario)
+    if context is not None and not isinstance(context, (int, np.integer)):
+        raise ValueError(
+            f"context={context!r}; accepted: a number, the path of a recording, a Context, or None"
+        )
+    if isinstance(scenario, scenarios.Scenario):
+        name, duration_s = scenario.name, scenario.duration_s
+    else:
+        name = str(scenario)
+        known = library.scenarios()
+        if name == "random" and known:
+            name = known[int(generator.integers(len(known)))]
+        duration_s = _duration_s(name)
+    start = library.choose(name, generator, None if context is None else int(context))
+    return start, duration_s
+
+
+def _duration_s(scenario: str) -> float:
+    """From the catalogue; recorded real drives aren't in it."""
+    known = scenario in scenarios.names()
+    return scenarios.load(scenario).duration_s if known else DEFAULT_DURATION_S
