@@ -91,6 +91,17 @@ class HumanPolicy:
         self._steer_share = self._accelerate = 0.0
 
     @property
+    def asked(self) -> tuple[float, float]:
+        """Where the person wants wheel (left positive) and pedals just now, each in [-1, 1]: keys ask for all
+        or nothing, which a tick at a time brings about."""
+        with self._lock:
+            down, axes = self._held | self._tapped, self._axes
+        if axes is not None:
+            return axes
+        pedal = -1.0 if Control.BRAKE in down else float(Control.THROTTLE in down)
+        return float((Control.LEFT in down) - (Control.RIGHT in down)), pedal
+
+    @property
     def wheel_and_pedal(self) -> tuple[float, float]:
         """Where the wheel (share of the lock that the speed allows) and the pedals are; may be set."""
         return self._steer_share, self._accelerate

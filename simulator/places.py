@@ -3,16 +3,18 @@ moments that were kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 import scenarios
+from scenarios.schema import WEATHERS
 from simulator import DREAM, TRUTH
 from simulator.assets import contexts_dir, model_folder, model_names
 from simulator.envs.contexts import ContextLibrary
@@ -29,7 +31,16 @@ class Place:
     env_id: str
     env_arguments: Mapping[str, Any]
     options: Mapping[str, Any]  # for `reset`
-    picture: Callable[[], NDArray[np.uint8] | None]  # (H, W, 3); reads a file
+    picture: Callable[[int], NDArray[np.uint8] | None]  # of a seed's start, (H, W, 3); reads a file
+    seeded: bool = True  # whether seeds matter to where it begins
+    weathers: Sequence[str] = ()  # that can be chosen
+
+    def options_in(self, weather: str) -> Mapping[str, Any]:
+        """For `reset`, in another weather than the scenario's own ("")."""
+        if not weather:
+            return self.options
+        scenario = scenarios.load(self.scenario)
+        return {**self.options, "scenario": replace(scenario, weather=weather)}
 
 
 def places(
@@ -81,7 +92,8 @@ def _kept(path: Path, model: str, deadline_s: float | None) -> Place | None:
         DREAM,
         {"world_model": owner, "deadline_s": deadline_s},
         {"state": state},
-        lambda: state.frame,
+        lambda seed: state.frame,
+        seeded=False,
     )
 
 
@@ -91,15 +103,20 @@ def _place(
     known = scenarios.load(scenario) if scenario in scenarios.names() else None
     about = "" if known is None else f"{known.weather}: {known.description}"
     options = {"scenario": scenario}
-    return Place(world, scenario, about, env_id, arguments, options, _picture(model, scenario))
+    # in a dream the weather comes with the recorded start, as it does with recorded traffic's road
+    weathers = WEATHERS if env_id == TRUTH else ()
+    picture = _picture(model, scenario, drawn=env_id == DREAM)
+    return Place(world, scenario, about, env_id, arguments, options, picture, weathers=weathers)
 
 
-def _picture(model: str, scenario: str) -> Callable[[], NDArray[np.uint8] | None]:
-    """What a recorded start shows; `town`'s starts were recorded in the reference world."""
+def _picture(model: str, scenario: str, drawn: bool) -> Callable[[int], NDArray[np.uint8] | None]:
+    """What a recorded start shows: where it is `drawn` by the seed, that one; else the first, for the
+    reference world has the same roads (`town`'s starts were recorded there)."""
 
-    def read() -> NDArray[np.uint8]:
+    def read(seed: int) -> NDArray[np.uint8]:
         library = ContextLibrary(contexts_dir(model))
-        start = library.choose(scenario, np.random.default_rng(0), k=0)
+        generator = seeding.np_random(seed)[0]
+        start = library.choose(scenario, generator, k=None if drawn else 0)
         frame: NDArray[np.uint8] = start.frames_THWC[-1]
         return frame
 

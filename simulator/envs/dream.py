@@ -192,8 +192,8 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         don't draw whole maps."""
         engine, step = self._batch.engine, self._batch.episode(0).steps
         sides = [engine.draw_noise([np.random.default_rng([step, side])]) for side in (0, 1)]
-        wide_BHWC = engine.outpaint(np.stack(sides))
-        return wide_BHWC[0]
+        wide: NDArray[np.uint8] = engine.outpaint(np.stack(sides))[0]
+        return wide
 
     def uncertainty(self) -> NDArray[np.float32] | None:
         """Where in the current picture the model was unsure: entropy in nats (h, w), None where it didn't

@@ -31,15 +31,21 @@ class Shot:
     world: str
     scenario: str
     about: str
-    picture: Callable[[], Frame | None]
+    picture: Callable[[int], Frame | None]
     shown: Callable[[], Shown]
     env_id: str = field(default_factory=register)
     options: Mapping[str, Any] = field(default_factory=dict)
+    seeded: bool = False
+    weathers: Sequence[str] = ()
 
     @property
     def env_arguments(self) -> Mapping[str, Any]:
         """What the window makes its world of."""
         return {"shown": self.shown}
+
+    def options_in(self, weather: str) -> Mapping[str, Any]:
+        """What was recorded has its weather."""
+        return self.options
 
 
 def album(folders: Sequence[Path]) -> list[Shot]:
@@ -66,7 +72,7 @@ def album(folders: Sequence[Path]) -> list[Shot]:
 def readable(shot: Shot) -> bool:
     """Whether it can be shown, as far as its first picture tells."""
     try:
-        return shot.picture() is not None
+        return shot.picture(0) is not None
     except (OSError, ValueError):
         return False
 
@@ -84,7 +90,7 @@ def _recording(path: Path) -> Shot | None:
         f"{path.name}: {scenario}, {driver}, {length_s:.0f} s, {meta['source']}, {meta['split']}"
     )
 
-    def picture() -> Frame | None:
+    def picture(seed: int) -> Frame | None:
         try:
             return next(read_episode(path).iterate_frames(), None)
         except RecordingError:
@@ -113,7 +119,7 @@ def _both(left: Path, right: Path) -> Shot:
 
     about = f"{left.name} and {right.name} side by side; numbers are of the first"
 
-    def picture() -> Frame:
+    def picture(seed: int) -> Frame:
         first, second = ([next(read_episode(path).iterate_frames())] for path in (left, right))
         return side_by_side(first, second, (left.name, right.name), 0.1)[0]
 
@@ -143,7 +149,7 @@ def _samples(run: Path, pattern: str) -> Shot:
     latest = files()[-1]
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(latest.stat().st_mtime))
     about = f"{len(files())} {what}s, the latest, {latest.name}, of {when}"
-    return Shot(f"run {run.name}", what, about, lambda: _read(files()[-1]), shown)
+    return Shot(f"run {run.name}", what, about, lambda seed: _read(files()[-1]), shown)
 
 
 def _read(path: Path) -> Frame:

@@ -9,6 +9,7 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
+from simulator.viewer.closer import draw_scales, draw_unsure, draw_wide
 from simulator.viewer.colours import (
     BACKWARDS,
     BAD,
@@ -17,30 +18,41 @@ from simulator.viewer.colours import (
     GOOD,
     INK,
     PANEL,
+    REANCHORED,
     RECORDED,
     WARN,
     Colour,
 )
-from simulator.viewer.drawing import darken, number, surface_of
+from simulator.viewer.dashboard import draw_dashboard
+from simulator.viewer.drawing import darken, surface_of
 from simulator.viewer.keys import Keys
 from simulator.viewer.mood import Mood
 from simulator.viewer.panels import draw_panels
-from simulator.viewer.scales import draw_scales
-from simulator.viewer.snapshot import Snapshot, what_runs
+from simulator.viewer.snapshot import Snapshot
 from simulator.viewer.timeline import Moment
 
-PANEL_SHARE = 0.26
-"""Height of the panel as a share of the picture's."""
+PANEL_SHARE = 0.28
+"""Height of the dashboard as a share of the picture's, where text has its usual size."""
+
+TEXT_SIZES = (1.0, 1.25, 1.6, 0.8)
+"""What F2 goes through."""
 
 
-def window_size(frame_shape: tuple[int, ...], scale: float) -> tuple[int, int]:
+def window_size(
+    frame_shape: tuple[int, ...], scale: float, text_size: float = 1.0
+) -> tuple[int, int]:
     """Width and height of a window that shows a frame at `scale`."""
     height, width = frame_shape[:2]
-    return round(width * scale), round(height * scale * (1 + PANEL_SHARE))
+    return round(width * scale), round(height * scale * (1 + PANEL_SHARE * text_size))
 
 
 class Hud:
-    """Draws onto a surface of any size. Keeps fonts and the enlarged picture between calls."""
+    """Draws onto a surface of any size. Keeps fonts and the enlarged picture between calls.
+
+    Attributes:
+        picture: where the frame is in the window.
+        text_size: of all text over and under the picture; 1 is the usual one.
+    """
 
     def __init__(self, keys: Keys) -> None:
         pygame.font.init()
@@ -48,7 +60,8 @@ class Hud:
         self._fonts: dict[int, pygame.font.Font] = {}
         self._picture: pygame.Surface | None = None
         self._picture_of: object = None
-        self.picture = pygame.Rect(0, 0, 1, 1)  # where the frame is in the window
+        self.picture = pygame.Rect(0, 0, 1, 1)
+        self.text_size = TEXT_SIZES[0]
 
     def draw_loading(self, surface: pygame.Surface, what: str, seconds: float) -> None:
         """The screen before the first frame: something moves, so that it doesn't look dead."""
@@ -81,9 +94,10 @@ class Hud:
         still = mood.still
         width, height = surface.get_size()
         frame_height, frame_width = snapshot.frame.shape[:2]
-        scale = min(width / frame_width, height / (frame_height * (1 + PANEL_SHARE)))
+        share = PANEL_SHARE * self.text_size
+        scale = min(width / frame_width, height / (frame_height * (1 + share)))
         picture = pygame.Rect(0, 0, round(frame_width * scale), round(frame_height * scale))
-        panel_height = round(frame_height * scale * PANEL_SHARE)
+        panel_height = round(frame_height * scale * share)
         picture.left = (width - picture.width) // 2
         picture.top = (height - picture.height - panel_height) // 2
         self.picture = picture
@@ -91,9 +105,11 @@ class Hud:
         surface.blit(self._enlarged(snapshot.frame, picture.size), picture)
         panel = pygame.Rect(picture.left, picture.bottom, picture.width, panel_height)
         pygame.draw.rect(surface, PANEL, panel)
-        self._panel(surface, panel, snapshot, description, mood)
+        draw_dashboard(surface, panel, snapshot, description, mood, self._keys, self.text)
         if description.get("generated") == "yes":
             colour = RECORDED if snapshot.tick == 0 else DRAWN
+            if snapshot.info.get("reanchored"):
+                colour = REANCHORED
             border = max(2, picture.height // 90)
             pygame.draw.rect(
                 surface, BACKWARDS if still == "rewinding" else colour, picture, border
@@ -127,11 +143,19 @@ class Hud:
 
     def draw_panels(self, surface: pygame.Surface, moments: Sequence[Moment]) -> None:
         """Graphs and plan, over the picture."""
-        draw_panels(surface, self.picture, moments, self._font(self.picture.height // 22))
+        draw_panels(surface, self.picture, moments, self._small(22))
 
     def draw_scales(self, surface: pygame.Surface, frames: Sequence[NDArray[np.uint8]]) -> None:
         """The picture scale by scale, over its lower edge."""
-        draw_scales(surface, self.picture, frames, self._font(self.picture.height // 26))
+        draw_scales(surface, self.picture, frames, self._small(26))
+
+    def draw_unsure(self, surface: pygame.Surface, nats_hw: NDArray[np.float32]) -> None:
+        """Where the model was unsure, over the picture."""
+        draw_unsure(surface, self.picture, nats_hw, self._small(22))
+
+    def draw_wide(self, surface: pygame.Surface, wide_HWC: NDArray[np.uint8]) -> None:
+        """The picture and what may be beside it."""
+        draw_wide(surface, self.picture, wide_HWC, self._small(16))
 
     def draw_marked(self, surface: pygame.Surface, mask_HW: NDArray[np.bool_]) -> None:
         """What the brush has marked, over the picture."""
@@ -160,97 +184,16 @@ class Hud:
             0.5,
         )
 
-    def _panel(
-        self,
-        surface: pygame.Surface,
-        panel: pygame.Rect,
-        snapshot: Snapshot,
-        description: Mapping[str, str],
-        mood: Mood,
-    ) -> None:
-        line = max(9, panel.height // 6)
-        pad = line // 2
-        left, top = panel.left + pad, panel.top + pad
-        info = snapshot.info
-        speed = info.get("speed_mps", math.nan)
-        digits = self.text(surface, number(3.6 * speed, ".0f"), (left, top), round(line * 2.6), INK)
-        self.text(surface, "km/h", (left + digits + line // 2, top + round(line * 1.5)), line, DIM)
-        gauges = pygame.Rect(left + line * 8, top, max(line * 9, panel.width // 5), line)
-        # The root shows the few percent of full lock that are used at speed.
-        steer = -float(snapshot.action[0])
-        self._gauge(surface, gauges, "steer", math.copysign(math.sqrt(abs(steer)), steer), GOOD)
-        pedal = float(snapshot.action[1])
-        self._gauge(
-            surface,
-            gauges.move(0, round(line * 1.5)),
-            "brake" if pedal < 0 else "throttle",
-            pedal,
-            BAD if pedal < 0 else GOOD,
-        )
-        facts = (
-            f"{info.get('scenario', '')}  seed {snapshot.seed}  "
-            f"{number(info.get('time_s', math.nan), '.1f')} s  reward {snapshot.episode_return:.1f}",
-            f"lane {number(info.get('lane_offset_m', math.nan), '+.1f')} m  "
-            f"ahead {number(info.get('lead_distance_m', math.nan), '.0f')} m  "
-            f"surprise {number(info.get('surprise', math.nan), '.2f')}",
-        )
-        for row, text in enumerate(facts):
-            self.text(
-                surface, text, (gauges.right + line, top + round(row * line * 1.5)), line, INK
-            )
-        on_time = snapshot.missed == 0
-        slowed = f"x{mood.pace:g}   " if mood.pace < 1 else ""
-        pace = (
-            f"{slowed}{snapshot.ticks_per_s:.1f} ticks/s   {snapshot.step_ms:.0f} ms a step   "
-            f"{snapshot.missed} missed"
-        )
-        driver = f"{mood.at_wheel} at the wheel"
-        if snapshot.branches > 1:
-            driver += f", {snapshot.branches} branches (B)"
-        bottom = panel.bottom - pad - round(line * 2.1)
-        self.text(surface, "  |  ".join(what_runs(description)), (left, bottom), line, WARN)
-        self.text(surface, pace, (panel.right - pad, bottom), line, GOOD if on_time else WARN, 1.0)
-        low = bottom + round(line * 1.2)
-        small = round(line * 0.9)
-        self.text(
-            surface,
-            mood.notice or self._keys.hint,
-            (left, low),
-            small,
-            WARN if mood.notice else DIM,
-        )
-        self.text(surface, driver, (panel.right - pad, low), small, INK, 1.0)
-
-    def _gauge(
-        self, surface: pygame.Surface, box: pygame.Rect, label: str, value: float, colour: Colour
-    ) -> None:
-        """A bar that grows from the middle: right for positive values, all of it at 1."""
-        self.text(surface, label, box.topleft, box.height, DIM)
-        bar = pygame.Rect(
-            box.left + box.height * 4, box.top, box.width - box.height * 4, box.height
-        )
-        pygame.draw.rect(surface, (50, 56, 62), bar)
-        length = round(abs(value) * bar.width / 2)
-        start = bar.centerx if value >= 0 else bar.centerx - length
-        pygame.draw.rect(surface, colour, pygame.Rect(start, bar.top, length, bar.height))
-        pygame.draw.line(surface, INK, (bar.centerx, bar.top), (bar.centerx, bar.bottom - 1))
-
     def _banner(
         self, surface: pygame.Surface, box: pygame.Rect, title: str, hint: str, colour: Colour
     ) -> None:
         third = pygame.Rect(box.left, box.centery - box.height // 6, box.width, box.height // 3)
         darken(surface, third, 150)
-        self.text(
-            surface,
-            title,
-            (box.centerx, box.centery - box.height // 8),
-            box.height // 7,
-            colour,
-            0.5,
-        )
-        self.text(
-            surface, hint, (box.centerx, box.centery + box.height // 24), box.height // 16, INK, 0.5
-        )
+        room, size = box.width - 8, min(1.25, self.text_size)  # a third of the picture, and no more
+        place = (box.centerx, box.centery - box.height // 8)
+        self.text(surface, title, place, round(size * box.height / 7), colour, 0.5, room)
+        place = (box.centerx, box.centery + box.height // 24)
+        self.text(surface, hint, place, round(size * box.height / 16), INK, 0.5, room)
 
     def _enlarged(self, frame: NDArray[np.uint8], size: tuple[int, int]) -> pygame.Surface:
         """The frame at another size. Enlarging costs milliseconds, so each frame has it done once."""
@@ -262,6 +205,10 @@ class Hud:
             self._picture = pygame.transform.smoothscale(surface_of(frame), size)
             self._picture_of = frame
         return self._picture
+
+    def _small(self, part: int) -> pygame.font.Font:
+        """For what is drawn over the picture, such a part of its height."""
+        return self._font(round(self.text_size * self.picture.height / part))
 
     def _font(self, size: int) -> pygame.font.Font:
         size = max(8, size)
@@ -277,11 +224,16 @@ class Hud:
         size: int,
         colour: Colour,
         align: float = 0.0,
+        room: int | None = None,
     ) -> int:
-        """Text with its top at `place`; `align` 0, 0.5, 1 puts left, middle or right there.
+        """Text with its top at `place`; `align` 0, 0.5, 1 puts left, middle or right there. Smaller, where it
+        is wider than `room` pixels.
 
         Returns its width in pixels.
         """
         drawn = self._font(round(size * 1.25)).render(text, True, colour)
+        if room is not None and drawn.get_width() > max(1, room):
+            size = round(size * max(1, room) / drawn.get_width())
+            drawn = self._font(round(size * 1.25)).render(text, True, colour)
         surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
         return drawn.get_width()

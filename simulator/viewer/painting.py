@@ -31,6 +31,9 @@ class Paintable(Protocol):
     ) -> tuple[Any, dict[str, Any]]:
         """Change the current picture; observation and info, as after a reset."""
 
+    def reanchor(self) -> tuple[Any, dict[str, Any]]:
+        """Go on from a recorded picture; likewise."""
+
 
 class Brush:
     """Marks pixels of a picture while the mouse is down.
@@ -103,6 +106,10 @@ class Painting:
         """Something stands at a place from now on."""
         self._wishes.put((None, name, place))
 
+    def reanchor(self) -> None:
+        """Go on from a recorded picture."""
+        self._wishes.put((None, "", (0.0, 0.0)))
+
     @property
     def wanted(self) -> bool:
         """Whether there is something to do."""
@@ -119,6 +126,12 @@ class Painting:
         mask, name, place = self._wishes.get()
         if ended:
             raise ValueError("the drive has ended: Backspace goes back")
+        if mask is None and not name:
+            if self.why_not:
+                raise ValueError(self.why_not)
+            if not hasattr(world, "reanchor"):
+                raise ValueError("this world has no recorded pictures to go on from")
+            return world.reanchor()
         pasted = None
         if mask is None:
             mask, pasted = palette.put(frame, name, *place)

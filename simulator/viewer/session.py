@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from simulator.viewer.clock import Clock
 from simulator.viewer.film import Film
+from simulator.viewer.looks import Looks, why_not
 from simulator.viewer.painting import Painting
-from simulator.viewer.scales import Scales
 from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Snapshot, Totals
 from simulator.viewer.timeline import Moment
@@ -59,7 +59,7 @@ class Session(threading.Thread):
         self.description: dict[str, str] = {}
         self.error: BaseException | None = None
         self.totals = totals or Totals()
-        self.paused = False
+        self.paused = self.resting = False  # resting: nothing is under way just now
         self.waiting = wait_for_driver  # a key pressed while the world loads counts
         self._wait_for_driver = wait_for_driver
         self._settings, self._policy, self.options = settings, policy, options
@@ -67,7 +67,7 @@ class Session(threading.Thread):
         self.travel = Travel()
         self.painting = Painting()
         self.film = Film(settings.videos, self.travel.say)
-        self.scales = Scales()
+        self.looks = Looks()
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
@@ -79,10 +79,16 @@ class Session(threading.Thread):
         self._stop_asked.set()
         self._wake.set()
 
-    def ask_reset(self, elsewhere: bool = False, options: Mapping[str, Any] | None = None) -> None:
-        """Begin again at the next tick: the same start, or the next one; from then on with other options."""
+    def ask_reset(
+        self,
+        elsewhere: bool = False,
+        options: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Begin again at the next tick: the same start, the next one, or that of a seed; from then on with
+        other options."""
         self.options = options or self.options
-        self._start += elsewhere
+        self._start = self._start + elsewhere if seed is None else seed - self._settings.seed
         self._reset_asked.set()
         self._wake.set()
 
@@ -120,11 +126,8 @@ class Session(threading.Thread):
                 from simulator.recording.recorder import RecordEpisodes
 
                 environment = RecordEpisodes(environment, self._settings.record)
-            self.travel.why_not = self._why_no_way_back(environment)
-            able = hasattr(environment.unwrapped, "repaint")
-            self.painting.why_not = "" if able else "this world can't be painted on"
-            if self._settings.record is not None:  # it can be driven again by its actions alone
-                self.painting.why_not = "no painting while recording"
+            recording = self._settings.record is not None
+            self.travel.why_not, self.painting.why_not = why_not(environment.unwrapped, recording)
             self.travel.can_wind = hasattr(environment.unwrapped, "wind")
             with closing(environment), closing(self.film):
                 self.description = dict(getattr(environment.unwrapped, "describe", dict)())
@@ -157,8 +160,11 @@ class Session(threading.Thread):
                 observation, info = environment.unwrapped.wind(time_s)  # type: ignore[attr-defined]
                 self._publish(environment, observation, info, STILL, 0.0, "", first=True)
                 self.clock.restart()
-            elif self.scales.missing(observation) and not self.travel.rewinding:
-                self.scales.look(environment.unwrapped, observation)
+            elif not self.travel.rewinding and (
+                look := self.looks.due(observation, driving=not self.paused)
+            ):
+                if why := look.take(environment.unwrapped, observation):
+                    self.travel.say(why)
             elif self.painting.wanted:
                 observation, info = self._paint(environment, observation, info)
                 self.clock.restart()
@@ -180,12 +186,6 @@ class Session(threading.Thread):
                 frames = self._settings.frames
                 if frames is not None and self.totals.steps >= frames:
                     return
-
-    def _why_no_way_back(self, environment: gymnasium.Env[Any, Any]) -> str:
-        if self._settings.record is not None:  # it has to go on as it began
-            return "no way back while recording"
-        able = hasattr(environment.unwrapped, "save_state")
-        return "" if able else "this world can't go back"
 
     def _restore(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
         """Put the world where the timeline is."""
@@ -212,7 +212,9 @@ class Session(threading.Thread):
 
     def _wait(self, seconds: float) -> bool:
         """Sleep until someone asks for something; False when nobody did."""
+        self.resting = True
         woken = self._wake.wait(seconds)
+        self.resting = False
         self._wake.clear()
         return woken
 

@@ -22,6 +22,7 @@ class PlaySettings:
     env_arguments: dict[str, Any]
     policy: str = "human"
     scale: int = 4
+    text_size: float = 1.0  # of all text
     ticks_per_s: float = 10.0  # 0 for as fast as it goes
     frames: int | None = None  # stop after as many steps
     seed: int = 0
@@ -39,6 +40,8 @@ class PlaySettings:
             raise ValueError(f"policy={self.policy!r}; accepted: {', '.join(POLICIES)}")
         if not SMALLEST <= self.scale <= LARGEST:
             raise ValueError(f"scale={self.scale}; accepted: {SMALLEST} to {LARGEST}")
+        if not 0.5 <= self.text_size <= 2.0:
+            raise ValueError(f"text-size={self.text_size}; accepted: 0.5 to 2")
         if not self.ticks_per_s >= 0.0:
             raise ValueError(f"fps-limit={self.ticks_per_s}; accepted: 0 (no limit) or more")
         if self.frames is not None and self.frames < 1:

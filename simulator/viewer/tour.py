@@ -88,7 +88,8 @@ class Tour:
             old.env_arguments.get(name) == value for name, value in place.env_arguments.items()
         )
         if same:
-            self.session.ask_reset(options=place.options)
+            options = place.options_in(self.menu.weather)
+            self.session.ask_reset(options=options, seed=self.menu.seed)
             return
         self.session.stop()
         self.session.join(timeout=STOP_S)
@@ -96,8 +97,11 @@ class Tour:
             raise TimeoutError(f"the world didn't stop within {STOP_S:g} s")
         lost = self.session.error
         self._before = old, self.session.options
-        self.settings = replace(old, env_id=place.env_id, env_arguments=dict(place.env_arguments))
-        self._begin(self.session.totals, place.options)
+        arguments = dict(place.env_arguments)
+        self.settings = replace(
+            old, env_id=place.env_id, env_arguments=arguments, seed=self.menu.seed
+        )
+        self._begin(self.session.totals, place.options_in(self.menu.weather))
         if lost is not None:  # a recording that couldn't be finished
             self.session.travel.say(str(lost))
         self.session.start()

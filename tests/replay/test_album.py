@@ -31,7 +31,7 @@ def test_recordings_are_listed_with_their_first_picture(tmp_path):
     assert [(s.world, s.scenario) for s in shots] == [("set", "a"), ("set", "b"), ("set", "c")]
     played = shots[1].shown()
     assert len(played.frames) == 12
-    assert np.array_equal(shots[1].picture(), played.frames[0])
+    assert np.array_equal(shots[1].picture(0), played.frames[0])
 
 
 def test_two_recordings_come_side_by_side_as_well(tmp_path):
@@ -54,7 +54,7 @@ def test_samples_appear_as_the_run_leaves_them(tmp_path):
     shots = album([run])
     assert [s.scenario for s in shots] == ["rollout", "steering"]
     assert "rollout_0000200.png" in shots[0].about
-    assert shots[0].picture().mean() == 20
+    assert shots[0].picture(0).mean() == 20
     assert len(shots[0].shown().frames) == 2
     write_sample(run, 300, 30)
     frames = shots[0].shown().frames
@@ -85,7 +85,7 @@ def test_a_damaged_recording_keeps_its_place_and_says_why_when_opened(tmp_path):
     video = path / "camera.mp4"
     video.write_bytes(video.read_bytes()[:-100])
     (shot,) = album([tmp_path / "set"])
-    assert shot.picture() is None
+    assert shot.picture(0) is None
     with pytest.raises(RecordingError, match=r"camera\.mp4"):
         shot.shown()
 
@@ -130,7 +130,7 @@ def test_in_the_window_one_chooses_winds_and_goes_back(tmp_path, monkeypatch):
         until(lambda: time_s() > 3.7)  # 5 s on are more than there are
         press(pygame.K_HOME)
         until(lambda: time_s() < 0.5)
-        middle = viewer._hud.picture.center
+        middle = viewer.canvas.hud.picture.center
         pygame.event.post(
             pygame.event.Event(pygame.MOUSEBUTTONDOWN, pos=middle, button=pygame.BUTTON_LEFT)
         )

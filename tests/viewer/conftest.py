@@ -75,11 +75,42 @@ class PaintableEnv(PacedEnv):
 
 
 class LayeredEnv(PacedEnv):
-    """A world whose pictures come about in three scales."""
+    """A world whose pictures come about in three scales, and that says more of them."""
+
+    anchored = False
 
     def pyramid(self) -> np.ndarray:
         frame, _ = self._result()
         return np.stack([np.full_like(frame, 250 - k) for k in range(2)] + [frame])
+
+    def uncertainty(self) -> np.ndarray | None:
+        if self._steps < 2:
+            return None
+        unsure = np.zeros((8, 16), np.float32)
+        unsure[:, 8:] = 6.0  # the right half
+        return unsure
+
+    def outpaint(self) -> np.ndarray:
+        frame, _ = self._result()
+        return np.concatenate([np.full_like(frame[:, :128], v) for v in (220, 90, 90, 150)], 1)
+
+    def repaint(self, mask: np.ndarray, pasted: np.ndarray | None = None) -> Any:
+        raise ValueError("not here")
+
+    def describe(self) -> dict[str, str]:
+        return super().describe() | {"generated": "yes"}
+
+    def reanchor(self) -> Any:
+        self.anchored = True
+        return self._result()
+
+    def step(self, action: np.ndarray) -> Any:
+        self.anchored = False
+        return super().step(action)
+
+    def _result(self) -> Any:
+        frame, info = super()._result()
+        return frame, info | {"reanchored": self.anchored}
 
 
 gymnasium.register("toy/Layered-v0", entry_point=LayeredEnv)
@@ -127,8 +158,8 @@ class Driven:
     def pause(self) -> None:
         """Space, and wait until nothing moves any more."""
         self.key(pygame.K_SPACE)
-        self.until(lambda: self.session.paused)
-        for _ in range(10):
+        self.until(lambda: self.session.paused and self.session.resting)
+        for _ in range(3):
             self.viewer.pump()
 
     def until_steps(self, more: int) -> None:

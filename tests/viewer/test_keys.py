@@ -32,7 +32,7 @@ def test_the_usual_keys():
     assert keys.meaning(pygame.K_PAGEDOWN, True) == Wind(5.0)
     assert keys.meaning(pygame.K_LEFTBRACKET, True) is Command.SLOWER
     assert keys.meaning(pygame.K_KP_PLUS, True) is Command.LARGER
-    assert keys.meaning(pygame.K_z, True) is None
+    assert keys.meaning(pygame.K_y, True) is None
 
 
 def test_every_action_has_a_key_and_a_line_of_help():
@@ -52,14 +52,14 @@ def write(tmp_path, content):
 
 
 def test_a_changed_key_means_the_new_thing_and_only_that(tmp_path):
-    keys = load_keys(write(tmp_path, {"pause": ["z"], "steer_left": ["h"], "quit": []}))
-    assert keys.meaning(pygame.K_z, True) is Command.PAUSE
+    keys = load_keys(write(tmp_path, {"pause": ["y"], "steer_left": ["h"], "quit": []}))
+    assert keys.meaning(pygame.K_y, True) is Command.PAUSE
     assert keys.meaning(pygame.K_SPACE, True) is None
     assert keys.meaning(pygame.K_h, True) == Key(Control.LEFT, True)
     assert keys.meaning(pygame.K_q, True) is None
-    assert "Z pause" in keys.hint
+    assert "Y pause" in keys.hint
     assert "H" in keys.wheel
-    assert "z" in known_keys(keys)
+    assert "y" in known_keys(keys)
     assert " " not in known_keys(keys)
 
 
@@ -114,7 +114,16 @@ EYES = {
 
 @pytest.mark.parametrize("eyes", EYES)
 @pytest.mark.parametrize(
-    "meant", [("GOOD", "BAD"), ("GOOD", "WARN"), ("RECORDED", "DRAWN"), ("DRAWN", "BACKWARDS")]
+    "meant",
+    [
+        ("GOOD", "BAD"),
+        ("GOOD", "WARN"),
+        ("RECORDED", "DRAWN"),
+        ("DRAWN", "BACKWARDS"),
+        ("DRAWN", "REANCHORED"),
+        ("RECORDED", "REANCHORED"),
+        ("BACKWARDS", "REANCHORED"),
+    ],
 )
 def test_colours_that_differ_in_meaning_differ_to_colour_blind_eyes(eyes, meant):
     matrix, seen = np.array(EYES[eyes].split(), float).reshape(3, 3), []

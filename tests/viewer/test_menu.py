@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pygame
 import pytest
 
+from simulator import DREAM, TRUTH
 from simulator.places import Place, places
 from simulator.viewer.menu import COLUMNS, Menu
 
@@ -18,7 +22,13 @@ EMPTY = (50, 56, 62)
 def place(world: str, scenario: str, env_id: str = "toy/Paced-v0", colour: int = 200) -> Place:
     picture = np.full((64, 128, 3), colour, np.uint8)
     return Place(
-        world, scenario, f"about {scenario}", env_id, {}, {"scenario": scenario}, lambda: picture
+        world,
+        scenario,
+        f"about {scenario}",
+        env_id,
+        {},
+        {"scenario": scenario},
+        lambda seed: picture,
     )
 
 
@@ -112,7 +122,7 @@ def test_the_chosen_row_is_always_on_the_screen():
 
 
 def test_a_start_without_a_picture_is_a_place_all_the_same():
-    menu = Menu(lambda: [Place("w", "s", "", "toy/Paced-v0", {}, {}, lambda: None)])
+    menu = Menu(lambda: [Place("w", "s", "", "toy/Paced-v0", {}, {}, lambda seed: None)])
     menu.toggle()
     surface = pygame.Surface((640, 480))
     menu.draw(surface, text)
@@ -174,6 +184,49 @@ def test_another_world_is_loaded_and_counted_on(drive):
     assert driven.session.painting.why_not == ""  # it is the other world
 
 
+def test_start_and_weather_are_chosen_in_the_menu(menu):
+    menu.places[0] = replace(menu.places[0], weathers=("fog", "rain"))
+    press(menu, pygame.K_PERIOD, pygame.K_PERIOD, pygame.K_COMMA, pygame.K_w)
+    assert (menu.seed, menu.weather) == (1, "fog")
+    press(menu, pygame.K_w, pygame.K_w)
+    assert menu.weather == ""  # its own again
+    press(menu, pygame.K_COMMA, pygame.K_COMMA)
+    assert menu.seed == 0
+    press(menu, pygame.K_PERIOD, pygame.K_w, RIGHT)
+    assert (menu.seed, menu.weather) == (0, "")  # another place
+    press(menu, pygame.K_w)
+    assert menu.weather == ""  # which has no choice
+
+
+def test_a_chosen_start_begins_and_the_next_one_follows_it(drive):
+    driven = drive(places=ALL)
+    driven.key(pygame.K_UP)
+    driven.until_steps(2)
+    for key in (pygame.K_TAB, pygame.K_PERIOD, pygame.K_PERIOD, pygame.K_RETURN):
+        driven.key(key)
+    driven.until(lambda: driven.session.latest.seed == 2)
+    driven.key(pygame.K_t)
+    driven.until(lambda: driven.session.latest.seed == 3)
+
+
+def test_the_reference_world_begins_in_the_weather_that_was_chosen():
+    one = next(p for p in places() if p.env_id == TRUTH and p.scenario == "calm_cruise")
+    assert "fog" in one.weathers
+    assert one.options_in("") == one.options
+    with closing(gymnasium.make(one.env_id, **one.env_arguments)) as env:
+        env.reset(seed=0, options=dict(one.options_in("fog")))
+        assert env.unwrapped.provenance()["weather"] == "fog"
+
+
+def test_a_dream_s_picture_is_of_the_start_that_the_seed_takes(town):
+    one = next(p for p in places() if p.scenario == "calm_cruise" and p.env_id == DREAM)
+    assert not one.weathers
+    with closing(gymnasium.make(one.env_id, **one.env_arguments, backend="eager")) as env:
+        for seed in (0, 1, 2):
+            frame, _ = env.reset(seed=seed, options=dict(one.options_in("")))
+            np.testing.assert_array_equal(one.picture(seed), frame)
+
+
 # -- what there is -----------------------------------------------------------------------------
 
 
@@ -183,7 +236,7 @@ def test_all_places_have_a_picture_and_begin(town):
     assert worlds[-1] == "reference world"
     assert f"dream of {town}" in worlds
     for one in found:
-        picture = one.picture()
+        picture = one.picture(0)
         assert picture is not None, one
         assert picture.shape == (128, 256, 3)
         assert one.options == {"scenario": one.scenario}
@@ -208,14 +261,14 @@ def test_an_open_menu_is_drawn_once_and_not_for_ever(drive):
     driven.until(lambda: driven.session.paused)
     for _ in range(10):
         driven.viewer.pump()
-    drawn = driven.viewer._drawn
+    drawn = driven.viewer.canvas._drawn
     for _ in range(10):
         driven.viewer.pump()
-    assert driven.viewer._drawn == drawn
+    assert driven.viewer.canvas._drawn == drawn
 
 
 def test_a_world_that_can_not_be_made_leads_back_and_says_why(drive):
-    broken = Place("broken", "none", "", "toy/Nowhere-v0", {}, {}, lambda: None)
+    broken = Place("broken", "none", "", "toy/Nowhere-v0", {}, {}, lambda seed: None)
     driven = drive(places=[broken])
     driven.until(lambda: driven.session.latest is not None)
     first = driven.session

@@ -31,7 +31,7 @@ def test_a_kept_moment_is_on_the_menu_and_is_that_moment(kept, tmp_path, town):
     driven, path = kept
     first, *_ = places(tmp_path)
     assert (first.world, first.scenario) == ("kept moments", path.stem)
-    assert np.array_equal(first.picture(), driven.session.latest.frame)
+    assert np.array_equal(first.picture(0), driven.session.latest.frame)
     driven.key(pygame.K_SPACE)
     driven.until_steps(3)
     driven.viewer._tour.menu._all = lambda: [first]
@@ -45,7 +45,7 @@ def test_a_kept_moment_is_on_the_menu_and_is_that_moment(kept, tmp_path, town):
         driven.viewer.pump()
         driven.key(pygame.K_BACKSPACE, down=False)
         driven.until(lambda: not driven.session.travel.wanted)
-    assert np.array_equal(driven.session.travel.timeline.now.frame, first.picture())
+    assert np.array_equal(driven.session.travel.timeline.now.frame, first.picture(0))
 
 
 def test_a_drive_can_begin_with_a_kept_moment(kept, monkeypatch):
@@ -95,7 +95,7 @@ def test_the_mouse_steers_once_it_is_asked_to(drive):
     driven = drive()
     driven.until(lambda: driven.session.latest is not None)
     driven.viewer.pump()
-    box = driven.viewer._hud.picture
+    box = driven.viewer.canvas.hud.picture
 
     def point(x: float, y: float) -> None:
         place = round(box.left + x * (box.width - 1)), round(box.top + y * (box.height - 1))

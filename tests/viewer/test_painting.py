@@ -64,7 +64,7 @@ def test_time_stands_still_while_the_brush_is_down(drive):
     for _ in range(20):
         driven.viewer.pump()
     assert driven.session.totals.steps == steps
-    marked = pygame.surfarray.array3d(driven.viewer._surface)[100, 100]
+    marked = pygame.surfarray.array3d(driven.viewer.canvas.surface)[100, 100]
     assert marked[0] > marked[1] + 30  # shown in red
     driven.mouse(pygame.MOUSEBUTTONUP, (100, 100))
     driven.until_steps(2)
@@ -165,5 +165,5 @@ def test_every_motion_of_the_brush_is_drawn(drive):
         for dx in (0, 10):  # a mouse moves more often than the window is drawn
             driven.mouse(pygame.MOUSEMOTION, (x + dx, 100))
         driven.viewer.pump()
-        shown.append(pygame.surfarray.array3d(driven.viewer._surface)[:, 100].tobytes())
+        shown.append(pygame.surfarray.array3d(driven.viewer.canvas.surface)[:, 100].tobytes())
     assert len(set(shown)) == len(shown)

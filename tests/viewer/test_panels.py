@@ -59,7 +59,7 @@ def test_g_shows_the_graphs_and_hides_them_again(drive):
 
     def corner() -> np.ndarray:
         started.viewer.pump()
-        return pygame.surfarray.array3d(started.viewer._surface)[5:150, 5:200].copy()
+        return pygame.surfarray.array3d(started.viewer.canvas.surface)[5:150, 5:200].copy()
 
     plain = corner()
     started.key(pygame.K_g)

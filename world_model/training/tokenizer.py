@@ -27,6 +27,7 @@ from world_model.training.data import Drives, load_drives
 from world_model.training.loop import Log, LoopConfig, Trainer
 from world_model.training.start import start_from
 
+BLOCK = 8  # pixels; within one, fine detail may be anywhere
 CLASSES = 8  # of the masks; docs/recordings.md has their meanings
 
 
@@ -48,6 +49,7 @@ class TokenizerTraining:
     # weight of what encoding the reconstruction again changes in the latent map: a dream moved with the
     # car goes through decoder and encoder in every step (families/reprojection.py)
     again: float = 0.0
+    detail: float = 0.0  # weight of having as much fine detail as the picture, block by block
     grain: float = 0.0  # weight of looking real to a critic, patch by patch: late, decoder alone
     # of a pixel by its class (sky, ground, road, line, vehicle, vegetation, building, post): lane lines and
     # vehicles matter most and are few
@@ -90,7 +92,36 @@ def reconstruction_loss(
     block_BN = F.avg_pool2d(pixel_BHW.unsqueeze(1), 4).flatten(1)
     worst = block_BN.topk(max(1, block_BN.shape[1] // 50), dim=1, sorted=False)[0].mean()
     log = {"pixel": base.item(), "edge": edge.item(), "worst": worst.item()}
-    return base + config.edges * edge + config.worst * worst, log
+    loss = base + config.edges * edge + config.worst * worst
+    if config.detail > 0:
+        lost = (fine_detail(output_BCHW) - fine_detail(target_BCHW)).abs().mean()
+        loss, log = loss + config.detail * lost, log | {"detail": lost.item()}
+    return loss, log
+
+
+def fine_detail(picture_BCHW: Tensor) -> Tensor:
+    """How much fine detail of each kind each 8x8 block has, wherever in it: (B, 10 C, H / 8, W / 8).
+
+    Distances alone make soft pictures: where an edge isn't known to the pixel, its mean is the best guess.
+    The kinds are first and second differences along either side and both; of each the mean size and the root
+    of the mean square, since a few edges and a screen of dots may have the same energy.
+    """
+    across = picture_BCHW[..., :, 1:] - picture_BCHW[..., :, :-1]
+    down = picture_BCHW[..., 1:, :] - picture_BCHW[..., :-1, :]
+    bands = [
+        across,
+        down,
+        across[..., 1:, :] - across[..., :-1, :],
+        across[..., :, 1:] - across[..., :, :-1],
+        down[..., 1:, :] - down[..., :-1, :],
+    ]
+    height, width = picture_BCHW.shape[-2:]
+    parts = []
+    for band in bands:
+        whole = F.pad(band, (0, width - band.shape[-1], 0, height - band.shape[-2]))
+        parts.append(F.avg_pool2d(whole.abs(), BLOCK))
+        parts.append((F.avg_pool2d(whole.square(), BLOCK) + 1e-4).sqrt())
+    return torch.cat(parts, 1)
 
 
 class TokenizerTask:
