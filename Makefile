@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 
-.PHONY: help venv system browser demo test lint bench clean
+.PHONY: help venv system hands browser demo test lint bench clean
 
 help:
 	@echo "make demo    set up, write the graphs of town, drive 300 dreamed frames, write a video to outputs/demo"
@@ -58,7 +58,18 @@ $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e ".[dev,rl,exchange,openvino,serve]" -c constraints.txt
 	@touch $@
 
-# The page of a report is tested in a real browser; where there is none, that test says so and is skipped.
+# What only the tests need: keys pressed from outside the window, and a real browser for pages. Where they can't be
+# had, the tests that need them say so and are skipped.
+hands:
+	@if command -v xdotool >/dev/null; then exit 0; fi; \
+	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
+		echo "Installing system package: xdotool"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends xdotool; } \
+			|| echo "No xdotool could be installed: the tests that press real keys will be skipped."; \
+	else \
+		echo "No xdotool (Debian: sudo apt-get install xdotool): the tests that press real keys will be skipped."; \
+	fi
+
 browser:
 	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then exit 0; fi; \
 	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
@@ -79,7 +90,7 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint browser
+test: lint hands browser
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: venv

@@ -43,6 +43,11 @@ Deadline = Annotated[
 Beside = Annotated[
     str | None, typer.Option(help="truth or a model: another world beside it, under the same keys")
 ]
+Forced = Annotated[
+    bool,
+    typer.Option(help="with --beside truth: also a dream that is told the truth after each frame"),
+]
+TextSize = Annotated[float, typer.Option(help="of all text; 1 is the usual size, F2 changes it")]
 Difference = Annotated[bool, typer.Option(help="and by how much the two differ")]
 Record = Annotated[Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")]
 
@@ -54,6 +59,7 @@ def settings_of(
     deadline_ms: float | None,
     beside: str | None,
     difference: bool,
+    forced: bool,
     scale: int,
     **rest: Any,
 ) -> PlaySettings:
@@ -66,12 +72,17 @@ def settings_of(
         raise ValueError(f"env={env!r}; accepted: {', '.join(ENVIRONMENTS)}")
     if difference and beside is None:
         raise ValueError("--difference is between two worlds: name the other one with --beside")
+    if forced and (beside is None or (env, beside).count("truth") != 1):
+        raise ValueError("--forced tells a dream the truth: add --beside truth")
     if deadline_ms is not None and (env != "dream" or beside is not None):
         raise ValueError("--deadline is for a dream alone: leave out --env truth and --beside")
     arguments: dict[str, Any] = {} if scenario is None else {"scenario": scenario}
     world = ENVIRONMENTS[env]
     if beside is not None:
-        worlds = (model if env == "dream" else env, beside)
+        worlds: tuple[str, ...] = (model if env == "dream" else env, beside)
+        if forced:
+            dreamed = next(name for name in worlds if name != "truth")
+            worlds = (*worlds, f"forced:{dreamed}")
         world, scale = PAIR, max(1, scale // len(worlds))
         arguments |= {"worlds": worlds, "difference": difference}
     elif env == "dream":
@@ -105,13 +116,15 @@ def play(
     deadline: Deadline = None,
     beside: Beside = None,
     difference: Difference = False,
+    forced: Forced = False,
+    text_size: TextSize = 1.0,
     record: Record = None,
     moment: Annotated[Path | None, typer.Option(help="drive on from a moment kept by F6")] = None,
 ) -> None:
     """Drive in a window, with the keyboard or a gamepad."""
     settings = settings_of(
-        env, scenario, model, deadline, beside, difference, scale,
-        policy=policy, ticks_per_s=fps_limit, frames=frames, seed=seed, record=record,
+        env, scenario, model, deadline, beside, difference, forced, scale,
+        text_size=text_size, policy=policy, ticks_per_s=fps_limit, frames=frames, seed=seed, record=record,
     )  # fmt: skip
     if moment is not None:
         if (env, scenario, beside) != ("dream", None, None):

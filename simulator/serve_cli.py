@@ -15,11 +15,13 @@ from simulator.play_cli import (
     Deadline,
     Difference,
     Env,
+    Forced,
     Model,
     Record,
     Scale,
     Scenario,
     Seed,
+    TextSize,
     Who,
     drive,
     menu_of,
@@ -41,6 +43,8 @@ def serve(
     deadline: Deadline = None,
     beside: Beside = None,
     difference: Difference = False,
+    forced: Forced = False,
+    text_size: TextSize = 1.0,
     record: Record = None,
     host: Annotated[
         str, typer.Option(help="address to listen on; 0.0.0.0 for all, which then takes a token")
@@ -49,8 +53,8 @@ def serve(
 ) -> None:
     """Drive in a browser, with the keyboard, the mouse or a gamepad; one person at a time."""
     settings = settings_of(
-        env, scenario, model, deadline, beside, difference, scale,
-        policy=policy, seed=seed, record=record,
+        env, scenario, model, deadline, beside, difference, forced, scale,
+        text_size=text_size, policy=policy, seed=seed, record=record,
     )  # fmt: skip
     token = None if host in LOOPBACK else secrets.token_urlsafe(16)
     with bound(host, port) as listening:

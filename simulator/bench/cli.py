@@ -22,6 +22,7 @@ from simulator.bench.programs import (
 from simulator.bench.resolution import measure_resolution
 from simulator.bench.scaling import measure_scaling
 from simulator.bench.settings import BenchConfig
+from simulator.bench.window import measure_window
 from simulator.evaluation.report import Section
 
 SCHEMA_VERSION = 2
@@ -31,7 +32,13 @@ TITLE = "How fast is it here?"
 def measure_worlds(config: BenchConfig) -> Section:
     """Simulators that one would run instead, and the window."""
     rows = []
-    for measure in (measure_collection, measure_highway_env, measure_metadrive, measure_play):
+    for measure in (
+        measure_collection,
+        measure_highway_env,
+        measure_metadrive,
+        measure_play,
+        measure_window,
+    ):
         rows += in_fresh_process(measure, config)
     return section("worlds", "Reference world, other simulators, the window", rows)
 

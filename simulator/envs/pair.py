@@ -14,6 +14,7 @@ from simulator.ego import EgoState
 from simulator.envs import spaces
 from simulator.envs.contexts import Context
 from simulator.envs.dream import DreamEnv
+from simulator.envs.forced import PREFIX, ForcedDream
 from simulator.envs.lead_in import Moment, lead_in
 from simulator.envs.truth import ENDINGS, TruthEnv
 from world_model.engine.base import STATE_HEADS
@@ -30,7 +31,8 @@ class PairEnv(gymnasium.Env[Any, Any]):
     on whatever happens to them.
 
     Args:
-        worlds: "truth" for the reference world, else a shipped model's name or a checkpoint folder.
+        worlds: "truth" for the reference world, else a shipped model's name or a checkpoint folder; with
+            "forced:" before it, a dream that is told after each frame what the reference world showed.
         scenario: as for the environments themselves.
         difference: another picture at the right: by how much the first two differ, three times as strong.
         endless: no time limit.
@@ -39,7 +41,8 @@ class PairEnv(gymnasium.Env[Any, Any]):
         render_mode: "rgb_array" or None.
 
     Raises:
-        ValueError: fewer than two worlds, the reference world twice, pictures of different sizes.
+        ValueError: fewer than two worlds, the reference world twice, a forced dream without it, pictures of
+            different sizes.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -58,6 +61,10 @@ class PairEnv(gymnasium.Env[Any, Any]):
             raise ValueError(
                 f"worlds={list(worlds)}; accepted: two or more, {TRUTH!r} at most once among them"
             )
+        if TRUTH not in worlds and any(name.startswith(PREFIX) for name in worlds):
+            raise ValueError(
+                f"worlds={list(worlds)}; a dream is told the truth only with {TRUTH!r} beside it"
+            )
         if render_mode is not None:
             spaces.checked_choice("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode, self.difference = render_mode, difference
@@ -71,9 +78,10 @@ class PairEnv(gymnasium.Env[Any, Any]):
                     TruthEnv(scenario, endless=endless or not leads, terminate_on=endings)
                 )
                 continue
+            kind = ForcedDream if name.startswith(PREFIX) else DreamEnv
             self._envs.append(
-                DreamEnv(
-                    name,
+                kind(
+                    name.removeprefix(PREFIX),
                     scenario if TRUTH not in worlds else None,
                     endless=endless or not leads,
                     contexts=contexts,
@@ -126,7 +134,13 @@ class PairEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: object) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
         """One step of each."""
-        results = [env.step(action) for env in self._envs]
+        truth = self._envs[self.names.index(TRUTH)].step(action) if TRUTH in self.names else None
+        results = []
+        for name, env in zip(self.names, self._envs, strict=True):
+            if truth is not None and isinstance(env, ForcedDream):
+                results.append(env.step_beside(action, truth[0], truth[-1]))
+            else:
+                results.append(truth if name == TRUTH and truth is not None else env.step(action))
         frame, info = self._shown([(result[0], result[-1]) for result in results])
         _, reward, terminated, truncated, _ = results[0]
         return frame, float(reward), terminated, truncated, info

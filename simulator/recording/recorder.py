@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,8 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         env: its observation is the camera (H, W, 3) uint8, or a dict with "camera".
         folder: where episodes go; made if need be.
         meta: further entries for each meta.json, such as `driver`.
+        on_refusal: told why, where the disk refuses. What was driven then stays in memory, and is tried again
+            at the end of the next episode and at `close`, which raises. Without it every refusal raises.
 
     Raises:
         RecordingError: observations without a camera, or the disk refuses. What was recorded before
@@ -93,12 +95,15 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         env: gymnasium.Env[Any, Any],
         folder: Path | str,
         meta: Mapping[str, Any] | None = None,
+        on_refusal: Callable[[str], object] | None = None,
     ) -> None:
         super().__init__(env)
         self.folder = Path(folder)
         self.written: list[Path] = []
         self._meta = dict(meta or {})
+        self._on_refusal = on_refusal
         self._writer: EpisodeWriter | None = None
+        self._unwritten: list[EpisodeWriter] = []
         self._rows = 0
         self._pending: tuple[Any, dict[str, Any]] | None = None
 
@@ -122,12 +127,18 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
             **noted,
             **self._meta,
         }
-        self._writer = EpisodeWriter(self._next_path(meta["scenario"] or "drive"), meta)
+        self._rows, self._pending = 0, None
+        try:
+            self._writer = EpisodeWriter(self._next_path(meta["scenario"] or "drive"), meta)
+        except RecordingError as error:  # hardly any room
+            if self._on_refusal is None:
+                raise
+            self._on_refusal(f"{error}; this episode isn't recorded")
+            return observation, info
         save = getattr(self.env.unwrapped, "save_state", None)
         to_bytes = getattr(save(), "to_bytes", None) if save is not None else None
         if to_bytes is not None:
             self._writer.attach(START_FILE, to_bytes())
-        self._rows = 0
         self._pending = (observation, _columns(info, float("nan"), False, False))
         return observation, info
 
@@ -144,6 +155,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def close(self) -> None:
         """Write what was driven, then close the environment."""
         try:
+            self._on_refusal = None
             self._finish()
         finally:
             self.env.close()
@@ -161,12 +173,23 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         if writer is not None and pending is not None and self._rows:
             self._pending = (pending[0], {**pending[1], "truncated": not pending[1]["terminated"]})
             self._add(None)
-            self._writer = self._pending = None  # a refusal by the disk is told once
-            self.written.append(writer.close())
+            self._unwritten.append(writer)
         self._writer = self._pending = None
+        while self._unwritten:
+            try:
+                path = self._unwritten[0].close()
+            except RecordingError as error:
+                if self._on_refusal is None:
+                    self._unwritten.clear()  # told once
+                    raise
+                self._on_refusal(f"{error}; kept in memory, and tried again at the next end")
+                return
+            self._unwritten.pop(0)
+            self.written.append(path)
 
     def _next_path(self, scenario: str) -> Path:
-        numbers = [int(p.name[:6]) for p in self.folder.glob("[0-9]" * 6 + "_*")]
+        taken = [*self.folder.glob("[0-9]" * 6 + "_*"), *(w.path for w in self._unwritten)]
+        numbers = [int(path.name[:6]) for path in taken]
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in scenario)
         return self.folder / f"{max(numbers, default=-1) + 1:06d}_{name}"
 
@@ -185,7 +208,7 @@ def _columns(
     info: Mapping[str, Any], reward: float, terminated: bool, truncated: bool
 ) -> dict[str, Any]:
     """What `EpisodeWriter.add` takes with a frame; what the world can't tell is left out."""
-    extra = ("speed_limit_mps", "surprise", "drift_score")
+    extra = ("speed_limit_mps", "surprise", "drift_score", "reanchored")
     return {
         "state": {k: v for k, v in info.items() if v == v and k not in info.get("unknown", ())},
         "reward": reward,

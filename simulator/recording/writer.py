@@ -80,6 +80,7 @@ class EpisodeWriter:
         self._encoder: VideoEncoder | None = None
         self._frame_shape: tuple[int, ...] = ()
         self._closed = False
+        self._files: dict[str, bytes] = {}  # packed already, refused by the disk
 
     def add(
         self,
@@ -144,13 +145,21 @@ class EpisodeWriter:
         self._attached[name] = data
 
     def close(self) -> Path:
-        """Write the episode and return its directory. Calling it again does nothing.
+        """Write the episode and return its directory. Calling it again does nothing, or tries again where the
+        disk had refused.
 
         Raises:
             RecordingError: too little was recorded, or the disk refused; nothing is left behind.
         """
         if self._closed:
             return self.path
+        self._files = self._files or self._packed()
+        write_directory(self.path, self._files)
+        self._closed = True
+        return self.path
+
+    def _packed(self) -> dict[str, bytes]:
+        """The content of all files, by name."""
         if len(self._rows) < 2:
             raise RecordingError(f"{self.path}: {len(self._rows)} frame(s); an episode needs two")
         if self._rows[-1]["steer"] is not None:
@@ -172,10 +181,7 @@ class EpisodeWriter:
             "absent": absent,
             "files": {name: describe(data) for name, data in files.items()},
         }
-        files["meta.json"] = json.dumps(meta, indent=1).encode()
-        write_directory(self.path, files)
-        self._closed = True
-        return self.path
+        return files | {"meta.json": json.dumps(meta, indent=1).encode()}
 
     def __enter__(self) -> EpisodeWriter:
         return self

@@ -34,6 +34,9 @@ from simulator.viewer.timeline import Moment
 PANEL_SHARE = 0.28
 """Height of the dashboard as a share of the picture's, where text has its usual size."""
 
+LEAST_POINTS = 8
+"""Smaller letters can't be read."""
+
 TEXT_SIZES = (1.0, 1.25, 1.6, 0.8)
 """What F2 goes through."""
 
@@ -211,7 +214,7 @@ class Hud:
         return self._font(round(self.text_size * self.picture.height / part))
 
     def _font(self, size: int) -> pygame.font.Font:
-        size = max(8, size)
+        size = max(LEAST_POINTS, size)
         if size not in self._fonts:
             self._fonts[size] = pygame.font.Font(None, size)
         return self._fonts[size]
@@ -231,9 +234,11 @@ class Hud:
 
         Returns its width in pixels.
         """
-        drawn = self._font(round(size * 1.25)).render(text, True, colour)
-        if room is not None and drawn.get_width() > max(1, room):
-            size = round(size * max(1, room) / drawn.get_width())
-            drawn = self._font(round(size * 1.25)).render(text, True, colour)
+        points = round(size * 1.25)
+        while room is not None and points > LEAST_POINTS:
+            if self._font(points).size(text)[0] <= room:
+                break
+            points -= 1
+        drawn = self._font(points).render(text, True, colour)
         surface.blit(drawn, (place[0] - round(align * drawn.get_width()), place[1]))
         return drawn.get_width()

@@ -77,7 +77,7 @@ class Session(threading.Thread):
     def stop(self) -> None:
         """End the drive after the step that is under way."""
         self._stop_asked.set()
-        self._wake.set()
+        self.wake()
 
     def ask_reset(
         self,
@@ -125,7 +125,9 @@ class Session(threading.Thread):
             if self._settings.record is not None:
                 from simulator.recording.recorder import RecordEpisodes
 
-                environment = RecordEpisodes(environment, self._settings.record)
+                environment = RecordEpisodes(
+                    environment, self._settings.record, on_refusal=self.travel.say
+                )
             recording = self._settings.record is not None
             self.travel.why_not, self.painting.why_not = why_not(environment.unwrapped, recording)
             self.travel.can_wind = hasattr(environment.unwrapped, "wind")

@@ -90,6 +90,11 @@ class Timeline:
         return True
 
     @property
+    def moments(self) -> list[Moment]:
+        """All that are kept, the oldest first."""
+        return list(self._order)
+
+    @property
     def branches(self) -> int:
         """How many futures there are."""
         return len(self._tips)

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 
 import simulator  # noqa: F401  (registers the environments)
@@ -20,7 +21,7 @@ def make(untrained: dict[str, Any]):
     made = []
 
     def pair(*worlds: str, **arguments: Any) -> gymnasium.Env[Any, Any]:
-        names = [str(untrained["world_model"]) if w == "model" else w for w in worlds]
+        names = [w.replace("model", str(untrained["world_model"])) for w in worlds]
         given = {"worlds": names, "contexts": untrained["contexts"], "backend": "eager"}
         made.append(gymnasium.make("dreamlane/Pair-v0", **given, **arguments))
         return made[-1]
@@ -87,3 +88,32 @@ def test_all_worlds_go_back_together(make):
 def test_pairs_that_are_none_are_refused(make, worlds):
     with pytest.raises(ValueError, match="accepted: two or more"):
         make(*worlds)
+
+
+def test_a_forced_dream_begins_each_frame_anew_from_the_truth(make):
+    """A free dream and a forced one agree in their first frame; then the forced one has forgotten it."""
+    env = make("truth", "model", "forced:model", scenario="tight_bends")
+    env.reset(seed=3)
+    for step in range(3):
+        frame, _, _, _, info = env.step(LEFT)
+        _, free, forced = halves(frame)
+        assert np.array_equal(free, forced) == (step == 0)
+    assert info["beside"][1]["world"].startswith("forced:")
+    engines = [env.unwrapped._envs[i]._batch.engine for i in (1, 2)]
+    truth, tokenizer = halves(frame)[0], engines[1].tokenizer
+    seen = tokenizer.quantizer.encode(tokenizer.latents(torch.from_numpy(truth[None].copy())))
+    np.testing.assert_allclose(engines[1].latent, seen.latent_BChw.numpy(), atol=1e-5)
+    assert not np.allclose(engines[0].latent, engines[1].latent, atol=1e-2)
+    assert "told the truth" in env.unwrapped.describe()["world"]
+
+
+def test_a_forced_dream_takes_the_truth_and_goes_back_with_it(make):
+    env = make("truth", "forced:model").unwrapped
+    env.reset(seed=1)
+    env.step(LEFT)
+    saved = env.save_state()
+    after = env.step(LEFT)[0]
+    env.restore_state(saved)
+    np.testing.assert_array_equal(env.step(LEFT)[0], after)
+    with pytest.raises(ValueError, match="only with 'truth' beside it"):
+        make("model", "forced:model")

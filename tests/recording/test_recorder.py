@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 import simulator  # noqa: F401  (registers the environments)
 from simulator.demo import DemoConfig, drive
+from simulator.recording import writer
 from simulator.recording.episode import RecordingError, episode_paths, read_episode
 from simulator.recording.recorder import RecordEpisodes
 
@@ -141,3 +144,47 @@ def test_a_dream_is_recorded_with_its_start(town, tmp_path):
     np.testing.assert_array_equal(state.frame, frame)
     assert state.checkpoint_hash == episode.meta["checkpoint"]
     assert episode.meta["source"] == "dream"
+
+
+def test_what_the_disk_refuses_is_told_kept_and_tried_again(tmp_path, monkeypatch):
+    told: list[str] = []
+    env = RecordEpisodes(CountingEnv(length=3), tmp_path, on_refusal=told.append)
+    real = os.fsync
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for _ in range(2):
+        env.reset(seed=3)
+        for _ in range(3):
+            env.step(ACTION)  # the drive goes on
+    assert "disk full" in told[0]
+    assert not list(tmp_path.glob("0*"))
+    monkeypatch.setattr(os, "fsync", real)  # somebody made room
+    env.reset(seed=4)
+    assert [path.name for path in env.written] == ["000000_toy", "000001_toy"]
+    assert len(read_episode(env.written[1])) == 4
+    env.step(ACTION)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordingError, match="disk full"):
+        env.close()
+    env.close()  # told once
+
+
+def test_without_room_for_an_episode_the_drive_goes_on_unrecorded(tmp_path, monkeypatch):
+    told: list[str] = []
+    env = RecordEpisodes(CountingEnv(), tmp_path, on_refusal=told.append)
+
+    def no_room(_: Path) -> None:
+        raise RecordingError("hardly any room")
+
+    with monkeypatch.context() as full:
+        full.setattr(writer, "check_room", no_room)
+        env.reset(seed=0)
+        env.step(ACTION)
+    assert told == ["hardly any room; this episode isn't recorded"]
+    env.reset(seed=1)
+    env.step(ACTION)
+    env.close()
+    assert len(env.written) == 1

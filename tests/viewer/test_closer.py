@@ -161,7 +161,7 @@ def test_text_that_is_too_wide_becomes_smaller(drive):
     driven.until(lambda: driven.session.latest is not None)
     hud, surface = driven.viewer.canvas.hud, driven.viewer.canvas.surface
     wide = hud.text(surface, "W" * 60, (0, 0), 40, colours.INK)
-    assert hud.text(surface, "W" * 60, (0, 0), 40, colours.INK, room=wide // 3) <= wide // 3 + 20
+    assert hud.text(surface, "W" * 60, (0, 0), 40, colours.INK, room=wide // 3) <= wide // 3
     assert hud.text(surface, "W", (0, 0), 40, colours.INK, room=wide) < wide
 
 
