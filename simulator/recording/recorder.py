@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,20 +116,11 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
             seed = int(self.env.unwrapped.np_random.integers(2**31))
         observation, info = self.env.reset(seed=seed, options=options)
         _camera(observation)  # refused before anything is driven
-        noted = conditions(self.env)
-        meta = {
-            "source": SOURCES.get(str(noted["environment"]), "simulated"),
-            "dt_s": float(getattr(self.env.unwrapped, "dt_s", DT_S)),
-            "split": "val",
-            "seed": seed,
-            "reset_options": _told(options),
-            "scenario": str(info.get("scenario", "")),
-            **noted,
-            **self._meta,
-        }
         self._rows, self._pending = 0, None
+        unwritten = [writer.path for writer in self._unwritten]
+        path = next_path(self.folder, str(info.get("scenario") or "drive"), unwritten)
         try:
-            self._writer = EpisodeWriter(self._next_path(meta["scenario"] or "drive"), meta)
+            self._writer = open_writer(self.env, path, seed, options, info, self._meta)
         except RecordingError as error:  # hardly any room
             if self._on_refusal is None:
                 raise
@@ -139,7 +130,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         to_bytes = getattr(save(), "to_bytes", None) if save is not None else None
         if to_bytes is not None:
             self._writer.attach(START_FILE, to_bytes())
-        self._pending = (observation, _columns(info, float("nan"), False, False))
+        self._pending = (observation, columns(info, float("nan"), False, False))
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -147,7 +138,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._writer is not None and self._pending is not None:
             self._add(np.asarray(action, np.float32))
-            self._pending = (observation, _columns(info, float(reward), terminated, truncated))
+            self._pending = (observation, columns(info, float(reward), terminated, truncated))
             if terminated or truncated:
                 self._finish()
         return observation, float(reward), terminated, truncated, info
@@ -187,11 +178,37 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._unwritten.pop(0)
             self.written.append(path)
 
-    def _next_path(self, scenario: str) -> Path:
-        taken = [*self.folder.glob("[0-9]" * 6 + "_*"), *(w.path for w in self._unwritten)]
-        numbers = [int(path.name[:6]) for path in taken]
-        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in scenario)
-        return self.folder / f"{max(numbers, default=-1) + 1:06d}_{name}"
+
+def next_path(folder: Path, scenario: str, taken: Sequence[Path] = ()) -> Path:
+    """Where the next recording of a folder goes; `taken` are promised already."""
+    numbers = [int(path.name[:6]) for path in [*folder.glob("[0-9]" * 6 + "_*"), *taken]]
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in scenario)
+    return folder / f"{max(numbers, default=-1) + 1:06d}_{name}"
+
+
+def open_writer(
+    env: gymnasium.Env[Any, Any],
+    path: Path,
+    seed: int,
+    options: Mapping[str, Any] | None,
+    info: Mapping[str, Any],
+    meta: Mapping[str, Any],
+) -> EpisodeWriter:
+    """A writer that notes what the frames of the present episode depend on.
+
+    Raises:
+        RecordingError: hardly any room on the disk.
+    """
+    noted = conditions(env)
+    described = {
+        "source": SOURCES.get(str(noted["environment"]), "simulated"),
+        "dt_s": float(getattr(env.unwrapped, "dt_s", DT_S)),
+        "split": "val",
+        "seed": seed,
+        "reset_options": _told(options),
+        "scenario": str(info.get("scenario", "")),
+    }
+    return EpisodeWriter(path, {**described, **noted, **meta})
 
 
 def _camera(observation: Any) -> NDArray[np.uint8]:
@@ -204,7 +221,7 @@ def _camera(observation: Any) -> NDArray[np.uint8]:
     return frame
 
 
-def _columns(
+def columns(
     info: Mapping[str, Any], reward: float, terminated: bool, truncated: bool
 ) -> dict[str, Any]:
     """What `EpisodeWriter.add` takes with a frame; what the world can't tell is left out."""

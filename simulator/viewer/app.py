@@ -210,6 +210,8 @@ class Viewer:
                 session.film.toggle()
             case Command.SNIP:
                 session.film.snip(recent(travel.timeline.now, SNIP_S), session.description)
+            case Command.RECORD:
+                session.keeper.ask()
             case Command.KEEP:
                 self._tour.keep_moment()
             case Command.MOUSE:

@@ -42,6 +42,7 @@ class Command(enum.Enum):
     TEXT = "text"
     FILM = "film"
     SNIP = "snip"
+    RECORD = "record"
     KEEP = "keep"
     MOUSE = "mouse"
     CALIBRATE = "calibrate"

@@ -65,6 +65,7 @@ ACTIONS = (
     Action("screenshot", Command.SCREENSHOT, ("c", "f12"), "save a picture"),
     Action("film", Command.FILM, ("v",)),
     Action("snip", Command.SNIP, ("x",), "begin or end a video; the last 10 s as a GIF"),
+    Action("record", Command.RECORD, ("e",), "keep the last 72 s as an exact recording"),
     Action("help", Command.HELP, ("f1",), "this"),
     Action("quit", Command.QUIT, ("q", "escape"), "quit"),
 )

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from simulator.viewer.clock import Clock
 from simulator.viewer.film import Film
+from simulator.viewer.keeper import Keeper
 from simulator.viewer.looks import Looks, why_not
 from simulator.viewer.painting import Painting
 from simulator.viewer.settings import PlaySettings
-from simulator.viewer.snapshot import Snapshot, Totals
+from simulator.viewer.snapshot import Snapshot, Totals, snapshot_of
 from simulator.viewer.timeline import Moment
 from simulator.viewer.travel import Travel
 
@@ -67,7 +68,7 @@ class Session(threading.Thread):
         self.travel = Travel()
         self.painting = Painting()
         self.film = Film(settings.videos, self.travel.say)
-        self.looks = Looks()
+        self.looks, self.keeper = Looks(), Keeper(settings.recordings)
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
@@ -167,6 +168,9 @@ class Session(threading.Thread):
             ):
                 if why := look.take(environment.unwrapped, observation):
                     self.travel.say(why)
+            elif self.keeper.wanted:
+                seed, now = self._settings.seed + self._start, self.travel.timeline.now
+                self.travel.say(self.keeper.keep(environment, now, seed, self.options))
             elif self.painting.wanted:
                 observation, info = self._paint(environment, observation, info)
                 self.clock.restart()
@@ -286,19 +290,11 @@ class Session(threading.Thread):
         self._show(moment)
 
     def _show(self, moment: Moment) -> None:
-        self.latest = Snapshot(
-            frame=moment.frame,
-            info=moment.info,
-            action=moment.action,
-            steps=self.totals.steps,
-            episode=self.totals.episodes,
+        self.latest = snapshot_of(
+            moment,
+            self.totals,
+            self.clock,
             seed=self._settings.seed + self._start,
-            episode_return=moment.episode_return,
-            ended=moment.ended,
-            ticks_per_s=self.clock.ticks_per_s,
-            step_ms=self.clock.step_ms,
-            missed=self.totals.missed,
-            tick=moment.tick,
             branches=self.travel.timeline.branches,
             rewound=self.travel.rewound,
         )

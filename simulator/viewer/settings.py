@@ -29,6 +29,7 @@ class PlaySettings:
     screenshots: Path = Path("outputs/screenshots")
     videos: Path = Path("outputs/videos")
     moments: Path = MOMENTS
+    recordings: Path = Path("outputs/recordings")  # kept after the fact
     record: Path | None = None  # folder for recordings of what is driven
     driver: Policy | None = None  # takes the wheel instead of `policy`
     options: Mapping[str, Any] | None = None  # of every reset, such as the scenario

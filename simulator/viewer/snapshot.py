@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.viewer.clock import Clock
+from simulator.viewer.timeline import Moment
+
 
 def what_runs(description: Mapping[str, str]) -> list[str]:
     """What dreams, and on what, of a world's description of itself."""
@@ -51,3 +54,25 @@ class Totals:
     def ticks_per_s(self) -> float:
         """Over the whole drive."""
         return self.timed_ticks / self.timed_s if self.timed_s > 0.0 else 0.0
+
+
+def snapshot_of(
+    moment: Moment, totals: Totals, clock: Clock, *, seed: int, branches: int, rewound: int
+) -> Snapshot:
+    """What the window draws of a moment."""
+    return Snapshot(
+        frame=moment.frame,
+        info=moment.info,
+        action=moment.action,
+        steps=totals.steps,
+        episode=totals.episodes,
+        seed=seed,
+        episode_return=moment.episode_return,
+        ended=moment.ended,
+        ticks_per_s=clock.ticks_per_s,
+        step_ms=clock.step_ms,
+        missed=totals.missed,
+        tick=moment.tick,
+        branches=branches,
+        rewound=rewound,
+    )

@@ -178,6 +178,7 @@ def drive(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Callable[.
     ) -> Driven:
         folders = dict.fromkeys(("screenshots", "videos", "moments"), tmp_path)
         places = settings.pop("places", ())
+        folders["recordings"] = tmp_path / "recordings"
         settings = {"ticks_per_s": 50.0, "scale": 2, **folders, **settings}
         asked = PlaySettings(env_id, env_arguments or {}, **settings)
         opened.append(Driven(Viewer(asked, places=lambda: places)))

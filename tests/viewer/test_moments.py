@@ -1,4 +1,4 @@
-"""F6 keeps a moment of a dream in a file; it is on the menu then, and `play --moment` goes on from it."""
+"""F6 keeps a moment of a dream in a file, on the menu then and for `play --moment`; E keeps the way there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import numpy as np
 import pygame
 import pytest
 
+from simulator import DREAM, TRUTH
 from simulator.places import places, read_moment
 from simulator.play_cli import play
+from simulator.recording.episode import read_episode
+from simulator.replay.rerun import open_rerun
 from simulator.viewer.app import Viewer
+from simulator.viewer.inputs import Stroke
 from simulator.viewer.settings import PlaySettings
-
-DREAM = "dreamlane/Dream-v0"
 
 
 @pytest.fixture
@@ -89,6 +91,64 @@ def test_a_full_disk_is_said_and_the_drive_goes_on(drive, tmp_path, monkeypatch,
     driven.key(pygame.K_F6)
     driven.until(lambda: "file" in driven.session.travel.notice)
     driven.until_steps(2)
+
+
+def test_e_keeps_what_was_driven_to_the_bit(tmp_path, drive, town):
+    arguments = {"world_model": town, "backend": "eager"}
+    driven = drive(DREAM, arguments, policy="lane_keeper", ticks_per_s=0.0, frames=10_000)
+    driven.until_steps(3)
+    driven.pause()
+    driven.viewer._obey(Stroke((100, 100), "down"))  # from here on by actions alone
+    driven.viewer._obey(Stroke((130, 110), "up"))
+    driven.until(
+        lambda: driven.session.painting.held is False and not driven.session.painting.wanted
+    )
+    driven.key(pygame.K_SPACE)
+    driven.until_steps(4)
+    driven.pause()
+    now = driven.session.travel.timeline.now
+    driven.key(pygame.K_e)
+    driven.until(lambda: driven.session.travel.notice.startswith("kept"))
+    (path,) = (tmp_path / "recordings").iterdir()
+    episode = read_episode(path)
+    assert episode.steps["frame_hash"][-1] == now.info["frame_hash"]
+    painted = now
+    while painted.before.tick < painted.tick:
+        painted = painted.before
+    assert len(episode) == now.tick - painted.tick + 1
+    with open_rerun(episode) as rerun:
+        frame, _ = rerun.begin()
+        assert np.array_equal(frame, painted.frame)
+        for action in rerun.actions:
+            frame, info, _ = rerun.step(action)
+    assert info["frame_hash"] == now.info["frame_hash"]
+
+
+def test_a_world_whose_moments_are_no_files_is_kept_from_its_start(tmp_path, drive):
+    driven = drive(TRUTH, {"scenario": "calm_cruise"}, policy="lane_keeper", frames=10_000)
+    driven.until_steps(4)
+    driven.key(pygame.K_e)
+    driven.until(lambda: driven.session.travel.notice.startswith("kept"))
+    (path,) = (tmp_path / "recordings").iterdir()
+    with open_rerun(read_episode(path)) as rerun:
+        rerun.begin()
+        for action in rerun.actions:
+            _, info, _ = rerun.step(action)
+    assert info["frame_hash"] == rerun.episode.steps["frame_hash"][-1]
+    driven.pause()
+    timeline = driven.session.travel.timeline
+    first = timeline.moments[0]
+    timeline._forget(first)
+    driven.key(pygame.K_e)
+    driven.until(lambda: "forgotten already" in driven.session.travel.notice)
+
+
+def test_before_the_first_step_there_is_nothing_to_keep(drive, tmp_path):
+    driven = drive()
+    driven.until(lambda: driven.session.latest is not None)
+    driven.key(pygame.K_e)
+    driven.until(lambda: driven.session.travel.notice.startswith("nothing to keep"))
+    assert not (tmp_path / "recordings").exists()
 
 
 def test_the_mouse_steers_once_it_is_asked_to(drive):
