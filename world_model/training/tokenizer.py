@@ -28,7 +28,7 @@ from world_model.training.loop import Log, LoopConfig, Trainer
 from world_model.training.start import start_from
 
 BLOCK = 4  # pixels; within one, fine detail may be anywhere
-FAINT = 0.05  # differences of neighbours, of the 2 from black to white
+FAINT = 0.08  # differences of neighbours, of the 2 from black to white
 CLASSES = 8  # of the masks; docs/recordings.md has their meanings
 
 
