@@ -284,3 +284,42 @@ def test_a_run_with_a_critic_resumes_and_ships_without_it(cache, tmp_path):
     assert torch.equal(again.critic.layers[1].weight, task.critic.layers[1].weight)
     shipped = load(tmp_path / "checkpoint").tokenizer.state_dict()
     assert not any("critic" in name for name in shipped)
+
+
+def edge_at(column: float) -> torch.Tensor:
+    """A picture, dark at the left and light from a column on, half of it at most in between."""
+    share = (torch.arange(64.0) + 1 - column).clamp(0, 1)
+    return (2 * share - 1).expand(1, 3, 32, 64).contiguous()
+
+
+def lost_detail(output: torch.Tensor, target: torch.Tensor) -> float:
+    config = TokenizerTraining(detail=1.0)
+    return reconstruction_loss(output, target, None, config)[1]["detail"]
+
+
+def test_an_edge_beside_its_place_has_lost_less_detail_than_a_soft_one():
+    sharp = edge_at(34)
+    soft = torch.nn.functional.avg_pool2d(sharp, (1, 5), 1, (0, 2), count_include_pad=False)
+    beside = lost_detail(edge_at(35), sharp)  # in the same block
+    assert lost_detail(sharp, sharp) == 0.0
+    assert beside < 0.25 * lost_detail(soft, sharp)
+
+
+def test_a_screen_of_dots_is_no_detail_where_there_was_an_edge():
+    sharp = edge_at(34)
+    dots = torch.zeros(1, 3, 32, 64)
+    dots[..., ::2, ::2] = dots[..., 1::2, 1::2] = 1.0
+    flat = torch.full_like(dots, 0.5)
+    assert lost_detail(dots, sharp) > 2 * lost_detail(flat, sharp)
+
+
+def test_faint_texture_is_nobody_s_business():
+    flat = torch.zeros(1, 3, 32, 64)
+    faint = 0.01 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(0))
+    assert lost_detail(flat, flat + faint) == 0.0
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0,) * 7 + (-1.0,)])
+def test_weights_that_fit_no_classes_are_refused(weights):
+    with pytest.raises(ValueError, match="accepted: 8 numbers of at least 0"):
+        TokenizerTraining(class_weights=weights)
