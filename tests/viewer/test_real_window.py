@@ -40,7 +40,7 @@ def display() -> Iterator[str]:
 
 BRAKE_RED = (235, 90, 80)
 BACKWARDS = (230, 120, 40)
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 class Game:

@@ -24,7 +24,7 @@ pytest.importorskip("websockets", reason="needs the extra `serve`")
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 BRAKE_RED = (235, 90, 80)
 BACKWARDS = (230, 120, 40)
 

@@ -11,11 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from world_model.checkpoint import save
 from world_model.engine.eager import EagerEngine
 from world_model.families import make_world
 from world_model.families.road import BELIEF, PLACES, Road
 from world_model.heads import MOTIONS
 from world_model.training.start import widened
+from world_model.training.world_batches import WorldBatches, WorldTraining
 
 ROAD = replace(tiny.SEEING, road=True)
 
@@ -114,3 +116,37 @@ def test_what_was_never_labelled_is_not_carried():
     engine.step(np.zeros((2, 2), np.float32), np.zeros((2, engine.noise), np.float32))
     assert not engine.state["ego_BE"][:, PLACES].any()
     assert engine.state["ego_BE"][:, :MOTIONS].any()
+
+
+def test_some_contexts_are_seen_askew_and_told_the_true_place(tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
+    folder = tmp_path / "model"
+    checkpoint = tiny.random_checkpoint(size=ROAD)
+    save(folder, checkpoint.config, checkpoint.tokenizer, checkpoint.world)
+    drawn = []
+    for share in (0.0, 0.5):
+        config = WorldTraining(
+            cache_dir=str(cache),
+            tokenizer=str(folder),
+            world=ROAD,
+            rollout_steps=4,
+            turned_share=share,
+        )
+        batches = WorldBatches(replace(config, context_flip=0.0, forget_share=0.0))
+        drawn.append(batches.windows(16, torch.Generator().manual_seed(0)))
+    straight, askew = drawn
+    differs = (straight.past_BPChw != askew.past_BPChw).flatten(2).any(2)
+    assert differs.any(1).sum() in range(3, 14)
+    assert torch.equal(straight.ego_BE, askew.ego_BE)
+    assert torch.equal(straight.actions_BMA, askew.actions_BMA)
+
+
+def test_seen_from_a_car_that_points_to_the_left_things_lie_further_right():
+    frame = torch.full((1, 3, tiny.HEIGHT, tiny.WIDTH), -1.0)
+    frame[..., 30:34] = 1.0
+    reprojection = make_world("var", ROAD, tiny.QUANTIZER).reprojection
+    latent = torch.zeros(1, tiny.QUANTIZER.channels, *tiny.QUANTIZER.scales[-1])
+    seen = reprojection(frame, latent, latent, torch.tensor([[0.0, 1.0]]))  # 0.1 rad in a step
+    columns = torch.arange(float(tiny.WIDTH))
+    middle = lambda x: ((x[0, 0] + 1) * columns).sum() / (x[0, 0] + 1).sum()  # noqa: E731
+    assert middle(seen) > middle(frame) + 2

@@ -51,6 +51,10 @@ class WorldTraining:
     still_share: float = (
         0.0  # share that sees no second frame: the ego state has to say how it moves
     )
+    # where the place is carried along: share that sees its past from a car turned aside by about
+    # `turned_rad`, but is told the true place. Else that hardly matters: the picture shows it as well
+    turned_share: float = 0.0
+    turned_rad: float = 0.02
     rollout_share: float = 0.0  # share of each batch whose context the model has dreamed itself
     rollout_steps: int = 16  # training steps, and so frames, that a dream goes on for
     rollout_from: int = 0  # step at which dreams begin
@@ -223,7 +227,25 @@ class WorldBatches:
         actions[forget, :-1] = 0.0
         still = torch.rand(count, generator=generator) < config.still_share
         past[still, 1:] = past[still, :1]
+        if config.turned_share > 0 and self.model.road is not None:
+            aside = torch.rand(count, generator=generator) < config.turned_share
+            angle_B = config.turned_rad * torch.randn(count, generator=generator)
+            past[aside] = self.turned(past[aside], angle_B[aside])
         return Contexts(data, rows, past, actions, ego)
+
+    @torch.no_grad()
+    def turned(self, past_BPChw: Tensor, angle_B: Tensor) -> Tensor:
+        """Maps of the past as a car would have seen them that pointed so many rad further to the left."""
+        reprojection, tokenizer = self.model.reprojection, self.checkpoint.tokenizer
+        if reprojection is None or not len(past_BPChw):
+            return past_BPChw
+        maps = past_BPChw.flatten(0, 1)
+        yaw_rate = (angle_B / reprojection.camera.dt_s).repeat_interleave(past_BPChw.shape[1])
+        motion = torch.stack([torch.zeros_like(yaw_rate), yaw_rate], 1)
+        with low_precision():
+            pictures = tokenizer.draw(maps).float().clamp(-1, 1)
+            seen = tokenizer.see(reprojection(pictures, maps, torch.zeros_like(maps), motion))
+        return self.quantizer.encode(seen.float()).latent_BChw.view_as(past_BPChw)
 
     @torch.no_grad()
     def foresee(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
