@@ -171,9 +171,8 @@ def test_touching_the_wheel_takes_over_and_m_gives_it_back(drive):
 
 def test_r_begins_at_the_same_start_and_t_at_another(drive):
     driven = drive(env_id="dreamlane/Truth-v0", frames=10_000)
-    driven.until(lambda: driven.session.latest is not None)
-    first = driven.session.latest.frame
     driven.until_steps(4)
+    first = beginning(driven)
     driven.key(pygame.K_r)
     driven.until(lambda: driven.session.totals.episodes == 2)
     driven.until(lambda: driven.session.latest.episode == 2)
@@ -185,11 +184,16 @@ def test_r_begins_at_the_same_start_and_t_at_another(drive):
 
 def starts(driven, episode: int, frame: np.ndarray) -> bool:
     """Whether an episode began with this frame."""
+    assert driven.session.latest.episode == episode
+    return np.array_equal(beginning(driven), frame)
+
+
+def beginning(driven) -> np.ndarray:
+    """The first frame of the present episode; the newest may be a later one already."""
     now = driven.session.travel.timeline.now
     while now.before is not None:
         now = now.before
-    assert driven.session.latest.episode == episode
-    return np.array_equal(now.frame, frame)
+    return now.frame
 
 
 def test_the_reference_world_goes_back_to_the_bit(drive):
