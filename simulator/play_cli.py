@@ -48,6 +48,7 @@ Forced = Annotated[
     typer.Option(help="with --beside truth: also a dream that is told the truth after each frame"),
 ]
 TextSize = Annotated[float, typer.Option(help="of all text; 1 is the usual size, F2 changes it")]
+Stamp = Annotated[bool, typer.Option(help="videos and GIFs of dreams say GENERATED in a corner")]
 Difference = Annotated[bool, typer.Option(help="and by how much the two differ")]
 Record = Annotated[Path | None, typer.Option(help="folder for recordings, for `dreamlane replay`")]
 
@@ -118,13 +119,15 @@ def play(
     difference: Difference = False,
     forced: Forced = False,
     text_size: TextSize = 1.0,
+    stamp: Stamp = False,
     record: Record = None,
     moment: Annotated[Path | None, typer.Option(help="drive on from a moment kept by F6")] = None,
 ) -> None:
     """Drive in a window, with the keyboard or a gamepad."""
     settings = settings_of(
         env, scenario, model, deadline, beside, difference, forced, scale,
-        text_size=text_size, policy=policy, ticks_per_s=fps_limit, frames=frames, seed=seed, record=record,
+        text_size=text_size, stamp=stamp, policy=policy, ticks_per_s=fps_limit, frames=frames,
+        seed=seed, record=record,
     )  # fmt: skip
     if moment is not None:
         if (env, scenario, beside) != ("dream", None, None):

@@ -21,6 +21,7 @@ from simulator.play_cli import (
     Scale,
     Scenario,
     Seed,
+    Stamp,
     TextSize,
     Who,
     drive,
@@ -45,6 +46,7 @@ def serve(
     difference: Difference = False,
     forced: Forced = False,
     text_size: TextSize = 1.0,
+    stamp: Stamp = False,
     record: Record = None,
     host: Annotated[
         str, typer.Option(help="address to listen on; 0.0.0.0 for all, which then takes a token")
@@ -54,7 +56,7 @@ def serve(
     """Drive in a browser, with the keyboard, the mouse or a gamepad; one person at a time."""
     settings = settings_of(
         env, scenario, model, deadline, beside, difference, forced, scale,
-        text_size=text_size, policy=policy, seed=seed, record=record,
+        text_size=text_size, stamp=stamp, policy=policy, seed=seed, record=record,
     )  # fmt: skip
     token = None if host in LOOPBACK else secrets.token_urlsafe(16)
     with bound(host, port) as listening:

@@ -33,6 +33,19 @@ CERTAIN = 6.0
 """Standard deviations; pictures without the mark reach this once in a billion."""
 
 
+def stamp(picture_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with the word GENERATED in its lower right corner, for every eye to see."""
+    out = np.ascontiguousarray(picture_HWC).copy()
+    size = out.shape[0] / 384
+    (width, _), low = cv2.getTextSize("GENERATED", cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    place = (out.shape[1] - width - 4, out.shape[0] - low - 1)
+    for colour, thickness in (((0, 0, 0), 2), ((255, 255, 255), 1)):
+        cv2.putText(
+            out, "GENERATED", place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA
+        )
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search for the mark says."""

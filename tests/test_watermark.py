@@ -113,3 +113,13 @@ def test_the_command_tells_and_its_exit_code_says_it(dreamed, tmp_path, capsys):
         assert ending.value.code == code
         told = capsys.readouterr()
         assert said in (told.out + told.err).replace("\n", " ")
+
+
+def test_a_stamp_is_seen_in_its_corner_alone():
+    frame = np.full((128, 256, 3), 90, np.uint8)
+    stamped = watermark.stamp(frame)
+    changed = (stamped != frame).any(2)
+    assert changed[100:, 150:].sum() > 100
+    assert not changed[:100].any()
+    assert not changed[:, :150].any()
+    assert (frame == 90).all()  # a copy

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.viewer.files import next_free
 from simulator.viewer.timeline import Moment
 
@@ -25,10 +28,11 @@ class Film:
     Args:
         folder: for the videos.
         say: tells the driver something.
+        stamped: dreams say GENERATED in a corner, besides the mark that no eye sees.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self.folder, self._say = folder, say
+    def __init__(self, folder: Path, say: Callable[[str], None], stamped: bool = False) -> None:
+        self.folder, self._say, self._stamped = folder, say, stamped
         self._asked = threading.Event()
         self._moments: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -69,8 +73,8 @@ class Film:
             self._say("the last GIF is still being written")
             return
         about = {"world": dict(world), "actions": [_rounded(moment) for moment in moments]}
-        frames = [moment.frame for moment in moments]
         dreamed = world.get("generated") == "yes"
+        frames = [self._shown(moment, dreamed) for moment in moments]
 
         def write() -> None:
             from simulator.videos import write_gif
@@ -84,6 +88,13 @@ class Film:
 
         self._snipping = threading.Thread(target=write, name="gif", daemon=True)
         self._snipping.start()
+
+    def _shown(self, moment: Moment, dreamed: bool) -> NDArray[np.uint8]:
+        if not (self._stamped and dreamed):
+            return moment.frame
+        from simulator.watermark import stamp
+
+        return stamp(moment.frame)
 
     def close(self) -> None:
         """End the video, if one is being made, and wait until it is there."""
@@ -107,7 +118,7 @@ class Film:
             path = next_free(self.folder, ".mp4")
             writer = VideoWriter(path, rate_hz, about=about, dreamed=dreamed)
             while (moment := moments.get()) is not None:
-                writer.add(moment.frame)
+                writer.add(self._shown(moment, dreamed))
                 about["actions"].append(_rounded(moment))
             writer.close()
             self._say(f"saved {path}")

@@ -67,7 +67,7 @@ class Session(threading.Thread):
         self.clock = Clock(settings.ticks_per_s)
         self.travel = Travel()
         self.painting = Painting()
-        self.film = Film(settings.videos, self.travel.say)
+        self.film = Film(settings.videos, self.travel.say, settings.stamp)
         self.looks, self.keeper = Looks(), Keeper(settings.recordings)
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow

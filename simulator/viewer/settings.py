@@ -27,6 +27,7 @@ class PlaySettings:
     frames: int | None = None  # stop after as many steps
     seed: int = 0
     screenshots: Path = Path("outputs/screenshots")
+    stamp: bool = False  # videos of dreams say so in a corner
     videos: Path = Path("outputs/videos")
     moments: Path = MOMENTS
     recordings: Path = Path("outputs/recordings")  # kept after the fact

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import av
+import numpy as np
 import pygame
+import pytest
 from PIL import Image
 
 from simulator.viewer import film
@@ -117,3 +119,15 @@ def test_a_gif_and_a_video_of_the_same_number_do_not_meet(drive, tmp_path):
     assert video.stem == gif.stem
     assert not comment(video)["generated"]
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("stamp", [False, True])
+def test_a_stamped_gif_of_a_dream_says_so_in_its_corner(drive, tmp_path, stamp):
+    driven = drive("toy/Layered-v0", frames=10_000, stamp=stamp)
+    driven.until_steps(5)
+    driven.key(pygame.K_x)
+    driven.until(lambda: any(tmp_path.glob("*.gif")))
+    (path,) = tmp_path.glob("*.gif")
+    with Image.open(path) as picture:
+        corner = np.asarray(picture.convert("RGB"))[-20:, 150:]
+    assert (corner > 200).any() == stamp
