@@ -38,9 +38,8 @@ class Anchors:
     def _thumbnails(self) -> NDArray[np.float32]:
         return np.stack([thumbnail(start.frames_THWC[-1]) for start in self._starts])
 
-    def nearest(self, frame_HWC: Frame, speed_mps: float) -> Context:
-        """The start whose last frame and speed are most like these; where the speed is unknown, by the
-        frame alone.
+    def nearest(self, frame_HWC: Frame | None, speed_mps: float) -> Context:
+        """The start whose last frame and speed are most like these; what isn't known doesn't count.
 
         Raises:
             ValueError: there are none.
@@ -50,10 +49,12 @@ class Anchors:
                 f"no recorded start in {self._library.root} to go on from"
                 " (`dreamlane collect --contexts` records them)"
             )
-        apart = np.abs(self._thumbnails - thumbnail(frame_HWC)).mean((1, 2, 3))
-        speeds = np.array([start.ego_TE[-1, 0] for start in self._starts])
+        apart = np.zeros(len(self._starts))
+        if frame_HWC is not None:
+            apart += np.abs(self._thumbnails - thumbnail(frame_HWC)).mean((1, 2, 3))
         if np.isfinite(speed_mps):
-            apart = apart + GREYS_PER_MPS * np.abs(speeds - speed_mps)
+            speeds = np.array([start.ego_TE[-1, 0] for start in self._starts])
+            apart += GREYS_PER_MPS * np.abs(speeds - speed_mps)
         return self._starts[int(apart.argmin())]
 
 

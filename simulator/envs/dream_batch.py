@@ -164,7 +164,8 @@ class DreamBatch:
             ValueError: there is none.
         """
         episode = self.episode(slot)
-        context = self.anchors.nearest(self.frames_BHWC[slot], episode.ego.speed_mps)
+        frame = self.frames_BHWC[slot] if self.engine.decode else None
+        context = self.anchors.nearest(frame, episode.ego.speed_mps)
         self._wake_at(slot, context)
         episode.reanchor(context)
         self.show(slot, context.frames_THWC[-1])

@@ -60,8 +60,8 @@ class DreamEpisode:
     """One dream from its recorded start to its end.
 
     Attributes are those of the newest frame: `ego`, `terms`, `reason`, `surprise`, `drift_score`,
-    `steps` since the start, `previous_action` (2,), the action that led here, and `reanchored`: the frame is
-    a recorded one, from which the dream goes on.
+    `steps` since the start, `previous_action` (2,), the action that led here, `adrift`: it is time to be
+    re-anchored, and `reanchored`: the frame is a recorded one, from which the dream goes on.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class DreamEpisode:
         self.reason: TerminationReason = ""
         self.surprise = 0.0
         self.drift_score = 0.0
-        self.reanchored = False
+        self.adrift = self.reanchored = False
         self._streaks = dict.fromkeys((*EVENT_HEADS, "surprise", "drift"), 0)
         self._rules, self._dt_s = rules, dt_s
 
@@ -118,13 +118,10 @@ class DreamEpisode:
         )
         self.previous_action = action
         self.reason = self._find_reason()
-        return rewards.total(self.terms)
-
-    @property
-    def adrift(self) -> bool:
-        """Whether it is time to be re-anchored; asked once a step."""
         limit = self._rules.reanchor_drift
-        return self._confirmed("drift", limit is not None and self.drift_score > limit)
+        drifts = self._confirmed("drift", limit is not None and self.drift_score > limit)
+        self.adrift = drifts and not self.reason  # what has ended doesn't go on from anywhere
+        return rewards.total(self.terms)
 
     def reanchor(self, context: Context) -> None:
         """The picture is this recording's from now on, and so are the ego state's numbers."""
@@ -135,7 +132,7 @@ class DreamEpisode:
         self.speed_limit_mps = context.speed_limit_mps
         self.surprise = self.drift_score = 0.0
         self._streaks = dict.fromkeys(self._streaks, 0)
-        self.reanchored = True
+        self.adrift, self.reanchored = False, True
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the rules, as JSON holds it."""
@@ -166,6 +163,7 @@ class DreamEpisode:
         for name in ("scenario", "speed_limit_mps", "limit_steps", "steps", "reason", "surprise"):
             setattr(episode, name, saved[name])
         episode.drift_score = saved["drift_score"]
+        episode.adrift = False  # that was seen to in the step itself
         episode.reanchored = bool(saved.get("reanchored", False))
         return episode
 

@@ -70,6 +70,27 @@ def test_only_the_slot_that_drifts_is_re_anchored(make_dreams, monkeypatch):
     envs.close()
 
 
+def test_what_has_ended_goes_on_from_nowhere(make_dream, monkeypatch):
+    env = make_dream(toy={"collision_ages": (1, 2)}, reanchor_drift=0.5)
+    engine = env.unwrapped._batch.engine
+    plain, drift = engine.step, np.array([0.9], np.float32)
+    monkeypatch.setattr(engine, "step", lambda *given: replace(plain(*given), drift_B=drift))
+    env.reset(seed=0)
+    env.step(COAST)
+    _, _, terminated, _, info = env.step(COAST)
+    assert terminated
+    assert (info["collision"], info["reanchored"]) == (True, False)
+
+
+def test_without_pictures_the_speed_alone_finds_the_start(make_dream):
+    env = make_dream(obs="latent")
+    env.reset(seed=1)
+    env.step(COAST)
+    _, info = env.unwrapped.reanchor()
+    assert info["reanchored"] is True
+    assert info["speed_mps"] == 17.0
+
+
 def test_limits_and_folders_that_are_none_are_refused(make_dream, tmp_path):
     with pytest.raises(ValueError, match="reanchor_drift=-1"):
         make_dream(reanchor_drift=-1.0)
