@@ -59,26 +59,23 @@ $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 # What only the tests need: keys pressed from outside the window, and a real browser for pages. Where they can't be
-# had, the tests that need them say so and are skipped.
+# had, the tests that need them say so and are skipped: $(call for-tests,commands any of which will do,package,which).
+define for-tests
+@for tool in $(1); do if command -v $$tool >/dev/null; then exit 0; fi; done; \
+if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
+	echo "Installing system package: $(2)"; \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2); } \
+		|| echo "No $(2) could be installed: the tests $(3) will be skipped."; \
+else \
+	echo "No $(2) (Debian: sudo apt-get install $(2)): the tests $(3) will be skipped."; \
+fi
+endef
+
 hands:
-	@if command -v xdotool >/dev/null; then exit 0; fi; \
-	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
-		echo "Installing system package: xdotool"; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends xdotool; } \
-			|| echo "No xdotool could be installed: the tests that press real keys will be skipped."; \
-	else \
-		echo "No xdotool (Debian: sudo apt-get install xdotool): the tests that press real keys will be skipped."; \
-	fi
+	$(call for-tests,xdotool,xdotool,that press real keys)
 
 browser:
-	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then exit 0; fi; \
-	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
-		echo "Installing system package: chromium"; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
-			|| echo "No browser could be installed: the tests of the report's page will be skipped."; \
-	else \
-		echo "No Chromium browser (Debian: sudo apt-get install chromium): the tests of the report's page will be skipped."; \
-	fi
+	$(call for-tests,chromium chromium-browser google-chrome,chromium,of the report's page)
 
 demo: venv
 	$(BIN)/dreamlane export

@@ -69,17 +69,14 @@ def repaint(
         )
     noise_BL = engine.shaped("noise", noise_BL, world.noise)
     state, device = engine.state, engine.torch_device
-    past, remembered, ego = (
-        torch.from_numpy(np.asarray(state[name])).to(device)
-        for name in ("past_BPChw", "actions_BMA", "ego_BE")
-    )
+    past = torch.from_numpy(state["past_BPChw"]).to(device)
     frames = to_pixels(engine.draw(past[:, 0])).cpu().numpy()
     guess = guessed(frames, mask_BHW) if pasted_BHWC is None else pasted_BHWC
     guess = np.where(mask_BHW[..., None], guess, frames)
     inside = F.max_pool2d(torch.from_numpy(mask_BHW).float().unsqueeze(1), DOWNSCALE).to(device)
     expected = torch.lerp(past[:, 0], tokenizer.latents(torch.from_numpy(guess).to(device)), inside)
     if pasted_BHWC is None:
-        drawn = filled_in(engine, world, expected, inside, noise_BL, remembered, ego)
+        drawn = filled_in(engine, world, expected, inside, noise_BL)
     else:  # what is put there is to be seen as it is
         drawn = tokenizer.quantizer.encode(expected).latent_BChw
     # what was painted has always been there: it neither moved nor surprises
@@ -110,26 +107,20 @@ def outpaint(engine: DreamEngine, noise_SBL: NDArray[np.float32]) -> NDArray[np.
     if noise_SBL.shape[:1] != (2,):
         raise ValueError(f"noise has shape {noise_SBL.shape}; accepted: one array for each side")
     sides = [engine.shaped("noise", noise_BL, world.noise) for noise_BL in noise_SBL]
-    state, device = engine.state, engine.torch_device
-    past, remembered, ego = (
-        torch.from_numpy(np.asarray(state[name])).to(device)
-        for name in ("past_BPChw", "actions_BMA", "ego_BE")
-    )
-    frames = to_pixels(engine.draw(past[:, 0])).cpu().numpy()
-    half = engine.latent_shape[2] // 2
+    newest, device = torch.from_numpy(engine.latent).to(engine.torch_device), engine.torch_device
+    frames = to_pixels(engine.draw(newest)).cpu().numpy()
+    middle = engine.latent_shape[2] // 2
+    left, right = slice(None, middle), slice(middle, None)
     parts = []
-    for to_the_left, noise_BL in zip((True, False), sides, strict=True):
-        known = past[:, 0, :, :, :half] if to_the_left else past[:, 0, :, :, half:]
-        guess = tokenizer.latents(torch.from_numpy(continued(frames, to_the_left)).to(device))
-        inside = torch.zeros_like(guess[:, :1])
-        if to_the_left:
-            expected, inside[..., :half] = torch.cat([guess[..., :half], known], -1), 1.0
-        else:
-            expected, inside[..., half:] = torch.cat([known, guess[..., half:]], -1), 1.0
-        drawn = filled_in(engine, world, expected, inside, noise_BL, remembered, ego)
+    for beside, kept, noise_BL in ((left, right, sides[0]), (right, left, sides[1])):
+        guess = continued(frames, to_the_left=beside is left)
+        expected = tokenizer.latents(torch.from_numpy(guess).to(device)).clone()
+        expected[..., kept] = newest[..., beside]  # the half that stays in view has moved across
+        inside = torch.zeros_like(expected[:, :1])
+        inside[..., beside] = 1.0
+        drawn = filled_in(engine, world, expected, inside, noise_BL)
         picture = to_pixels(engine.draw(torch.where(inside > 0, drawn, expected))).cpu().numpy()
-        width = picture.shape[2] // 2
-        parts.append(picture[:, :, :width] if to_the_left else picture[:, :, width:])
+        parts.append(np.split(picture, 2, axis=2)[0 if beside is left else 1])
     wide: NDArray[np.uint8] = np.concatenate([parts[0], frames, parts[1]], 2)
     return wide
 
@@ -149,16 +140,17 @@ def filled_in(
     expected_BChw: Tensor,
     inside_B1hw: Tensor,
     noise_BL: NDArray[np.float32],
-    remembered_BMA: Tensor,
-    ego_BE: Tensor,
 ) -> Tensor:
     """Latent maps (B, C, h, w) drawn anew where `inside` is 1, from what is expected there; the rest has its
     tokens."""
-    quantizer = engine.tokenizer.quantizer
+    quantizer, state = engine.tokenizer.quantizer, engine.state
+    remembered, ego = (
+        torch.from_numpy(state[name]).to(engine.torch_device) for name in ("actions_BMA", "ego_BE")
+    )
     # the wheel stays where it is
-    actions = torch.cat([remembered_BMA, remembered_BMA[:, -1:]], 1)
+    actions = torch.cat([remembered, remembered[:, -1:]], 1)
     past = expected_BChw[:, None].expand(-1, PAST_MAPS, -1, -1, -1)
-    known = Known(past, expected_BChw, world.conditioning(actions, ego_BE))
+    known = Known(past, expected_BChw, world.conditioning(actions, ego))
     noise = torch.from_numpy(noise_BL).to(engine.torch_device)
     chance = KeptOutside(
         GivenNoise(engine.config.sampling, noise, None),

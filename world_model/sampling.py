@@ -59,8 +59,12 @@ def sample(
     """
     logits_BLV = logits_BLV.float()
     log_p = torch.log_softmax(logits_BLV, -1)
-    entropy_BL = -(log_p.exp() * log_p).sum(-1)
-    return pick(cumulative_odds(log_p, temperature, min_p), noise_BL), entropy_BL
+    return pick(cumulative_odds(log_p, temperature, min_p), noise_BL), entropy(log_p)
+
+
+def entropy(log_p_BLV: Tensor) -> Tensor:
+    """Of each distribution, given its logarithms: (B, L), in nats."""
+    return -(log_p_BLV.exp() * log_p_BLV).sum(-1)
 
 
 def cumulative_odds(logits_BLV: Tensor, temperature: float | Tensor, min_p: float) -> Tensor:

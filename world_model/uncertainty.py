@@ -8,14 +8,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional as F
 
 from world_model.engine.base import Engine
 from world_model.engine.dreaming import DreamEngine
 from world_model.families.token_world import TokenWorld
 from world_model.families.world import Known
-from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized
+from world_model.sampling import entropy
 
 
 @torch.inference_mode()
@@ -34,26 +33,13 @@ def uncertainty(engine: Engine) -> NDArray[np.float32] | None:
     if origin is None or bool((origin.tokens_BL < 0).any()):
         return None
     quantizer = engine.tokenizer.quantizer
-    ahead = torch.from_numpy(engine.state["past_BPChw"]).to(engine.torch_device)[:, 2]
+    scales = quantizer.config.scales
     condition = world.conditioning(origin.actions_BMA, origin.ego_BE)
-    frame = of_tokens(quantizer, origin.tokens_BL.long())
-    logits = world(quantizer, frame, Known(origin.past_BPChw, ahead, condition))
+    frame = quantizer.quantized(torch.split(origin.tokens_BL.long(), [h * w for h, w in scales], 1))
+    logits = world(quantizer, frame, Known(origin.past_BPChw, origin.ahead_BChw, condition))
     maps = []
-    for (h, w), logits_BLV in zip(quantizer.config.scales, logits, strict=True):
-        log_BLV = logits_BLV.float().log_softmax(-1)
-        entropy = -(log_BLV.exp() * log_BLV).sum(-1).view(-1, 1, h, w)
-        maps.append(F.interpolate(entropy, quantizer.full_size))
+    for (h, w), logits_BLV in zip(scales, logits, strict=True):
+        unsure = entropy(logits_BLV.float().log_softmax(-1)).view(-1, 1, h, w)
+        maps.append(F.interpolate(unsure, quantizer.full_size))
     mean: NDArray[np.float32] = torch.cat(maps, 1).mean(1).cpu().numpy()
     return mean
-
-
-def of_tokens(quantizer: MultiScaleQuantizer, tokens_BL: Tensor) -> Quantized:
-    """Frames of these tokens, as a family takes them."""
-    sizes = [h * w for h, w in quantizer.config.scales]
-    tokens = torch.split(tokens_BL, sizes, 1)
-    before, total = [], torch.zeros(len(tokens_BL), quantizer.config.channels, *quantizer.full_size)
-    total = total.to(tokens_BL.device)
-    for k, token in enumerate(tokens):
-        before.append(total)
-        total = total + quantizer.contribution(token, k)
-    return Quantized(total, tuple(before), tokens, tokens)

@@ -120,16 +120,14 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         unwritten = [writer.path for writer in self._unwritten]
         path = next_path(self.folder, str(info.get("scenario") or "drive"), unwritten)
         try:
-            self._writer = open_writer(self.env, path, seed, options, info, self._meta)
+            save = getattr(self.env.unwrapped, "save_state", None)
+            start = None if save is None else save()
+            self._writer = open_writer(self.env, path, seed, options, info, start, self._meta)
         except RecordingError as error:  # hardly any room
             if self._on_refusal is None:
                 raise
             self._on_refusal(f"{error}; this episode isn't recorded")
             return observation, info
-        save = getattr(self.env.unwrapped, "save_state", None)
-        to_bytes = getattr(save(), "to_bytes", None) if save is not None else None
-        if to_bytes is not None:
-            self._writer.attach(START_FILE, to_bytes())
         self._pending = (observation, columns(info, float("nan"), False, False))
         return observation, info
 
@@ -154,8 +152,8 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _add(self, action: NDArray[np.float32] | None) -> None:
         assert self._writer is not None
         assert self._pending is not None
-        observation, columns = self._pending
-        self._writer.add(_camera(observation), action, **columns)
+        observation, told = self._pending
+        self._writer.add(_camera(observation), action, **told)
         self._rows += 1
 
     def _finish(self) -> None:
@@ -192,9 +190,11 @@ def open_writer(
     seed: int,
     options: Mapping[str, Any] | None,
     info: Mapping[str, Any],
-    meta: Mapping[str, Any],
+    start: Any,
+    meta: Mapping[str, Any] | None = None,
 ) -> EpisodeWriter:
-    """A writer that notes what the frames of the present episode depend on.
+    """A writer that notes what the frames of the present episode depend on. `start` is what `save_state` gave
+    at the first of them, and is kept where it can be written.
 
     Raises:
         RecordingError: hardly any room on the disk.
@@ -208,7 +208,10 @@ def open_writer(
         "reset_options": _told(options),
         "scenario": str(info.get("scenario", "")),
     }
-    return EpisodeWriter(path, {**described, **noted, **meta})
+    writer = EpisodeWriter(path, {**described, **noted, **(meta or {})})
+    if hasattr(start, "to_bytes"):
+        writer.attach(START_FILE, start.to_bytes())
+    return writer
 
 
 def _camera(observation: Any) -> NDArray[np.uint8]:

@@ -109,8 +109,7 @@ class Canvas:
             seen = round(waited_s * 20)
         else:
             mood = mood_of(session, tour.wheel, prompt)
-            looks = session.looks
-            closer = [look.of(latest.frame) for look in (looks.scales, looks.unsure, looks.wide)]
+            scales, unsure, wide = closer = session.looks.of(latest.frame)
             switched = self.help, self.panels, surface.get_size(), self.hud.text_size
             seen = id(latest), mood, switched, brush.strokes, tuple(map(id, closer))
         if seen == self._drawn:
@@ -121,7 +120,6 @@ class Canvas:
             what = tour.settings.env_arguments.get("world_model", "the reference world")
             self.hud.draw_loading(surface, f"loading {what}", waited_s)
         else:
-            scales, unsure, wide = closer
             self.hud.draw(surface, latest, session.description, mood)
             if unsure is not None:
                 self.hud.draw_unsure(surface, unsure)

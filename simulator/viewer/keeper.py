@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ class Keeper:
 
     Args:
         folder: where recordings go.
+        already: all of the drive is being recorded anyway.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, already: bool = False) -> None:
+        self._folder, self._already = folder, already
         self._asked = threading.Event()
 
     def ask(self) -> None:
@@ -47,20 +47,12 @@ class Keeper:
             return (
                 "nothing to keep yet: it begins with the first step, and anew with what is painted"
             )
-        if isinstance(environment, gymnasium.Wrapper) and hasattr(environment, "written"):
+        if self._already:
             return "all of it is being recorded already"
-        from simulator.recording.afterwards import Driven, keep_drive  # brings video along
+        from simulator.recording.afterwards import keep_drive  # brings video along
 
-        returns = [moment.episode_return for moment in way]
-        worth = [0.0, *(after - before for before, after in pairwise(returns))]
-        driven = [
-            Driven(m.frame, m.info, m.action, reward, m.ended)
-            for m, reward in zip(way, worth, strict=True)
-        ]
         try:
-            path = keep_drive(
-                environment, self._folder, driven, way[0].state, way[0].tick, seed, options
-            )
+            path = keep_drive(environment, self._folder, way, seed, options)
         except (OSError, ValueError) as error:
             return str(error)
         return f"kept {len(way)} frames: dreamlane replay {path}"

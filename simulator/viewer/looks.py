@@ -29,17 +29,16 @@ class Look:
 
     def take(self, world: Any, frame: object) -> str:
         """In the world's thread, at its newest frame; what there is to say to the driver about it."""
-        found, why = None, ""
+        self._frame, self._found, why = frame, None, ""
         try:
-            found = getattr(world, self.verb)() if hasattr(world, self.verb) else None
+            self._found = getattr(world, self.verb, self._refuse)()
         except ValueError as error:
             why = str(error)
-        if not hasattr(world, self.verb):
-            why = self._refusal
-        if why:
             self.wanted = False  # nor will it have an answer to the next frame
-        self._frame, self._found = frame, found
         return why
+
+    def _refuse(self) -> None:
+        raise ValueError(self._refusal)
 
     def of(self, frame: object) -> Any:
         """What was found in this frame; None, if nothing was, or it isn't wanted."""
@@ -66,15 +65,10 @@ class Looks:
         self.wide = Look("outpaint", "this world has no wider view", while_driving=False)
         self._all = (self.scales, self.unsure, self.wide)
 
+    def of(self, frame: object) -> tuple[Any, ...]:
+        """What each of them found in this frame, in their order."""
+        return tuple(look.of(frame) for look in self._all)
+
     def due(self, frame: object, driving: bool) -> Look | None:
         """The next one to be taken, if any is."""
         return next((look for look in self._all if look.missing(frame, driving)), None)
-
-
-def why_not(world: Any, recording: bool) -> tuple[str, str]:
-    """Why a world can't go back in time, and why it can't be painted on; empty where it can. A recording has
-    to go on as it began, and to be driven again by its actions alone."""
-    if recording:
-        return "no way back while recording", "no painting while recording"
-    back = "" if hasattr(world, "save_state") else "this world can't go back"
-    return back, "" if hasattr(world, "repaint") else "this world can't be painted on"

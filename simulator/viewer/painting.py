@@ -21,18 +21,19 @@ BRUSH_SHARE = 0.04
 
 Mask = NDArray[np.bool_]
 Place = tuple[float, float]
+Frame = NDArray[np.uint8]
+Changed = tuple[Any, dict[str, Any]]
+"""Observation and info after a change, as after a reset."""
 
 
 class Paintable(Protocol):
     """What a world offers that can be painted on."""
 
-    def repaint(
-        self, mask_HW: Mask, pasted_HWC: NDArray[np.uint8] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Change the current picture; observation and info, as after a reset."""
+    def repaint(self, mask_HW: Mask, pasted_HWC: Frame | None = None) -> Changed:
+        """Change the current picture."""
 
-    def reanchor(self) -> tuple[Any, dict[str, Any]]:
-        """Go on from a recorded picture; likewise."""
+    def reanchor(self) -> Changed:
+        """Go on from a recorded picture."""
 
 
 class Brush:
@@ -96,46 +97,47 @@ class Painting:
     def __init__(self) -> None:
         self.held = False
         self.why_not = "the world is still loading"
-        self._wishes: queue.SimpleQueue[tuple[Mask | None, str, Place]] = queue.SimpleQueue()
+        self._wishes: queue.SimpleQueue[Callable[[Paintable, Frame], Changed]] = queue.SimpleQueue()
+
+    def set_up(self, world: object, recording: bool) -> None:
+        """A world is there. A recording has to be driven again by its actions alone."""
+        able = "" if hasattr(world, "repaint") else "this world can't be painted on"
+        self.why_not = "no painting while recording" if recording else able
 
     def erase(self, mask: Mask) -> None:
         """Take away what is marked."""
-        self._wishes.put((mask, "", (0.0, 0.0)))
+        self._wishes.put(lambda world, frame: world.repaint(mask))
 
     def put(self, name: str, place: Place) -> None:
         """Something stands at a place from now on."""
-        self._wishes.put((None, name, place))
+        self._wishes.put(lambda world, frame: world.repaint(*palette.put(frame, name, *place)))
 
     def reanchor(self) -> None:
         """Go on from a recorded picture."""
-        self._wishes.put((None, "", (0.0, 0.0)))
+        self._wishes.put(self._reanchor)
+
+    def _reanchor(self, world: Paintable, frame: Frame) -> Changed:
+        if self.why_not:
+            raise ValueError(self.why_not)
+        if not hasattr(world, "reanchor"):
+            raise ValueError("this world has no recorded pictures to go on from")
+        return world.reanchor()
 
     @property
     def wanted(self) -> bool:
         """Whether there is something to do."""
         return not self._wishes.empty()
 
-    def apply(
-        self, world: Paintable, frame: NDArray[np.uint8], ended: str
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    def apply(self, world: Paintable, frame: Frame, ended: str) -> Changed:
         """Do the next of it on the current frame: observation and info after it.
 
         Raises:
             ValueError: the world can't be painted on, and says why, or the episode has `ended`.
         """
-        mask, name, place = self._wishes.get()
+        wish = self._wishes.get()
         if ended:
             raise ValueError("the drive has ended: Backspace goes back")
-        if mask is None and not name:
-            if self.why_not:
-                raise ValueError(self.why_not)
-            if not hasattr(world, "reanchor"):
-                raise ValueError("this world has no recorded pictures to go on from")
-            return world.reanchor()
-        pasted = None
-        if mask is None:
-            mask, pasted = palette.put(frame, name, *place)
-        return world.repaint(mask, pasted)
+        return wish(world, frame)
 
 
 class Easel:

@@ -21,7 +21,7 @@ from agents.policy import Policy
 from simulator.viewer.clock import Clock
 from simulator.viewer.film import Film
 from simulator.viewer.keeper import Keeper
-from simulator.viewer.looks import Looks, why_not
+from simulator.viewer.looks import Looks
 from simulator.viewer.painting import Painting
 from simulator.viewer.settings import PlaySettings
 from simulator.viewer.snapshot import Snapshot, Totals, snapshot_of
@@ -68,7 +68,8 @@ class Session(threading.Thread):
         self.travel = Travel()
         self.painting = Painting()
         self.film = Film(settings.videos, self.travel.say, settings.stamp)
-        self.looks, self.keeper = Looks(), Keeper(settings.recordings)
+        self._recording = settings.record is not None
+        self.looks, self.keeper = Looks(), Keeper(settings.recordings, self._recording)
         self._travelled = False
         self._start = 0  # counts starts, which seeds follow
         self._single = threading.Event()
@@ -78,7 +79,7 @@ class Session(threading.Thread):
     def stop(self) -> None:
         """End the drive after the step that is under way."""
         self._stop_asked.set()
-        self.wake()
+        self._wake.set()
 
     def ask_reset(
         self,
@@ -129,9 +130,8 @@ class Session(threading.Thread):
                 environment = RecordEpisodes(
                     environment, self._settings.record, on_refusal=self.travel.say
                 )
-            recording = self._settings.record is not None
-            self.travel.why_not, self.painting.why_not = why_not(environment.unwrapped, recording)
-            self.travel.can_wind = hasattr(environment.unwrapped, "wind")
+            self.travel.set_out(environment.unwrapped, self._recording)
+            self.painting.set_up(environment.unwrapped, self._recording)
             with closing(environment), closing(self.film):
                 self.description = dict(getattr(environment.unwrapped, "describe", dict)())
                 self._drive(environment)
@@ -169,8 +169,8 @@ class Session(threading.Thread):
                 if why := look.take(environment.unwrapped, observation):
                     self.travel.say(why)
             elif self.keeper.wanted:
-                seed, now = self._settings.seed + self._start, self.travel.timeline.now
-                self.travel.say(self.keeper.keep(environment, now, seed, self.options))
+                now = self.travel.timeline.now
+                self.travel.say(self.keeper.keep(environment, now, self._seed, self.options))
             elif self.painting.wanted:
                 observation, info = self._paint(environment, observation, info)
                 self.clock.restart()
@@ -192,6 +192,11 @@ class Session(threading.Thread):
                 frames = self._settings.frames
                 if frames is not None and self.totals.steps >= frames:
                     return
+
+    @property
+    def _seed(self) -> int:
+        """Of the present start."""
+        return self._settings.seed + self._start
 
     def _restore(self, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
         """Put the world where the timeline is."""
@@ -230,11 +235,10 @@ class Session(threading.Thread):
             self.waiting = self._wait_for_driver
         self._single.clear()
         self._travelled = False  # since the last tick
-        seed = self._settings.seed + self._start
         observation, info = environment.reset(
-            seed=seed, options=dict(self.options) if self.options else None
+            seed=self._seed, options=dict(self.options) if self.options else None
         )
-        self._policy.reset(seed)
+        self._policy.reset(self._seed)
         self.totals.episodes += 1
         self._publish(environment, observation, info, STILL, 0.0, "", first=True)
         return observation, info
@@ -286,7 +290,7 @@ class Session(threading.Thread):
         )
         (self.travel.begin if first else self.travel.timeline.add)(moment)
         rate_hz = round(1 / (self.clock.full_period_s or 0.1))
-        self.film.add(moment, rate_hz, self.description, self._settings.seed + self._start)
+        self.film.add(moment, rate_hz, self.description, self._seed)
         self._show(moment)
 
     def _show(self, moment: Moment) -> None:
@@ -294,7 +298,7 @@ class Session(threading.Thread):
             moment,
             self.totals,
             self.clock,
-            seed=self._settings.seed + self._start,
+            seed=self._seed,
             branches=self.travel.timeline.branches,
             rewound=self.travel.rewound,
         )

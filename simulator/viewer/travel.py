@@ -32,6 +32,12 @@ class Travel:
         self._once, self._jump, self._return = (threading.Event() for _ in range(3))
         self._said, self._said_s = "", 0.0
 
+    def set_out(self, world: object, recording: bool) -> None:
+        """A world is there. A recording has to go on as it began."""
+        able = "" if hasattr(world, "save_state") else "this world can't go back"
+        self.why_not = "no way back while recording" if recording else able
+        self.can_wind = hasattr(world, "wind")
+
     @property
     def notice(self) -> str:
         """What there is to say to the driver, for some seconds."""

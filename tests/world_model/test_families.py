@@ -63,12 +63,7 @@ def inputs(checkpoint: Checkpoint) -> Known:
 
 def frame_of(checkpoint: Checkpoint, tokens_KBL: torch.Tensor) -> Quantized:
     """The frame with these tokens."""
-    quantizer = checkpoint.tokenizer.quantizer
-    first = quantizer.contribution(tokens_KBL[0], 0)
-    before = (torch.zeros_like(first), first)
-    return Quantized(
-        quantizer.decode(list(tokens_KBL)), before, tuple(tokens_KBL), tuple(tokens_KBL)
-    )
+    return checkpoint.tokenizer.quantizer.quantized(list(tokens_KBL))
 
 
 def some_tokens(seed: int = 0) -> torch.Tensor:

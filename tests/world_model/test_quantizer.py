@@ -51,6 +51,16 @@ def test_maps_that_do_not_fit_are_refused(wrong, message):
         QuantizerConfig(**wrong)
 
 
+def test_a_frame_of_given_tokens_is_what_encoding_would_have_made_of_them(fitted):
+    encoded = fitted.encode(latents(4, 99))
+    given = fitted.quantized(encoded.tokens)
+    torch.testing.assert_close(given.latent_BChw, encoded.latent_BChw)
+    for one, other in zip(given.before, encoded.before, strict=True):
+        torch.testing.assert_close(one, other)
+    for one, other in zip(given.targets, encoded.tokens, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_encoding_sums_to_what_its_tokens_decode_to(fitted):
     result = fitted.encode(latents(16, 100))
     torch.testing.assert_close(fitted.decode(result.tokens), result.latent_BChw)

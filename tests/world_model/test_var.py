@@ -37,10 +37,7 @@ def tokens() -> list[torch.Tensor]:
 
 def given(checkpoint: Checkpoint, tokens: list[torch.Tensor]) -> Quantized:
     """The frame with these tokens."""
-    quantizer = checkpoint.tokenizer.quantizer
-    zero = torch.zeros_like(quantizer.decode(tokens))
-    before = tuple(quantizer.decode(tokens[:k]) if k else zero for k in range(len(tokens)))
-    return Quantized(quantizer.decode(tokens), before, tuple(tokens), tuple(tokens))
+    return checkpoint.tokenizer.quantizer.quantized(tokens)
 
 
 def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]:

@@ -34,6 +34,7 @@ class Origin(NamedTuple):
     """What the newest frames were drawn from, and their tokens."""
 
     past_BPChw: Tensor
+    ahead_BChw: Tensor
     actions_BMA: Tensor
     ego_BE: Tensor
     tokens_BL: Tensor  # -1 where fewer scales were drawn
@@ -209,8 +210,10 @@ class DreamEngine(ABC):
             picture = self.draw(self._past_BPChw[:, 0]) if looked_at else self._blank_BCHW
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
         out = self.run(StepInputs(self._past_BPChw, picture, actions, self._ego_BE, noise_L))
-        led_here = Origin(self._past_BPChw, actions, self._ego_BE, out.tokens_BL.clone())
-        self._past_BPChw = torch.stack([out.latent_BChw, self._past_BPChw[:, 0], out.ahead_BChw], 1)
+        was, ego = self._past_BPChw, self._ego_BE
+        self._past_BPChw = torch.stack([out.latent_BChw, was[:, 0], out.ahead_BChw], 1)
+        ahead = self._past_BPChw[:, 2]  # an output's memory may be used again
+        led_here = Origin(was, ahead, actions, ego, out.tokens_BL.clone())
         self._advance(action, self.world.go_on(self._ego_BE, out.state_BS) * self._fed_E)
         self._picture_BCHW, self.origin = out.picture_BCHW, led_here
         event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()

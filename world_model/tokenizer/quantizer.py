@@ -172,6 +172,16 @@ class MultiScaleQuantizer(nn.Module):
             targets.append(target)
         return Quantized(total, tuple(before), tuple(tokens), tuple(targets))
 
+    def quantized(self, tokens: tuple[Tensor, ...] | list[Tensor]) -> Quantized:
+        """The frame of K given token maps, coarse to fine, as `encode` would have it."""
+        before = []
+        parts = [self.contribution(token, k) for k, token in enumerate(tokens)]
+        total = torch.zeros_like(parts[0])
+        for part in parts:
+            before.append(total)
+            total = total + part
+        return Quantized(total, tuple(before), tuple(tokens), tuple(tokens))
+
     def decode(self, tokens: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
         """Token maps, coarse to fine, possibly only the first few, to a latent map (B, C, h, w)."""
         parts = [self.contribution(token, k) for k, token in enumerate(tokens)]
