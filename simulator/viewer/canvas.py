@@ -109,7 +109,9 @@ class Canvas:
             seen = round(waited_s * 20)
         else:
             mood = mood_of(session, tour.wheel, prompt)
-            scales, unsure, wide = closer = session.looks.of(latest.frame)
+            scales, unsure, wide = closer = session.looks.of(
+                latest.frame, held=not session.travel.rewinding
+            )
             switched = self.help, self.panels, surface.get_size(), self.hud.text_size
             seen = id(latest), mood, switched, brush.strokes, tuple(map(id, closer))
         if seen == self._drawn:

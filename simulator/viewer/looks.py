@@ -1,7 +1,7 @@
 """What the window asks of a world beside its next frame: a closer look at the one it shows.
 
-The world's thread takes the look, since a world may be asked by one thread alone; the window shows what it
-found while it shows that frame.
+The world's thread takes the look, since a world may be asked by one thread alone. While time goes on the
+window shows what was found last until the next frame has been looked at: it must not flash in between.
 """
 
 from __future__ import annotations
@@ -29,20 +29,23 @@ class Look:
 
     def take(self, world: Any, frame: object) -> str:
         """In the world's thread, at its newest frame; what there is to say to the driver about it."""
-        self._frame, self._found, why = frame, None, ""
+        found, why = None, ""
         try:
-            self._found = getattr(world, self.verb, self._refuse)()
+            found = getattr(world, self.verb, self._refuse)()
         except ValueError as error:
             why = str(error)
             self.wanted = False  # nor will it have an answer to the next frame
+        self._frame, self._found = frame, found
         return why
 
     def _refuse(self) -> None:
         raise ValueError(self._refusal)
 
-    def of(self, frame: object) -> Any:
-        """What was found in this frame; None, if nothing was, or it isn't wanted."""
-        return self._found if self.wanted and self._frame is frame else None
+    def of(self, frame: object, held: bool) -> Any:
+        """What was found in this frame, or last, if that is to be `held`; None, if nothing was, or it isn't
+        wanted."""
+        fits = self._frame is frame or (held and self._while_driving)
+        return self._found if self.wanted and fits else None
 
     def missing(self, frame: object, driving: bool) -> bool:
         """Whether it is to be taken now."""
@@ -65,9 +68,9 @@ class Looks:
         self.wide = Look("outpaint", "this world has no wider view", while_driving=False)
         self._all = (self.scales, self.unsure, self.wide)
 
-    def of(self, frame: object) -> tuple[Any, ...]:
-        """What each of them found in this frame, in their order."""
-        return tuple(look.of(frame) for look in self._all)
+    def of(self, frame: object, held: bool) -> tuple[Any, ...]:
+        """What each of them has to show, in their order; see `Look.of`."""
+        return tuple(look.of(frame, held) for look in self._all)
 
     def due(self, frame: object, driving: bool) -> Look | None:
         """The next one to be taken, if any is."""

@@ -3,11 +3,13 @@ beside it. Worlds that can't say so tell the driver."""
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pygame
 import pytest
 
 from simulator.viewer import colours
+from simulator.viewer.looks import Look, Looks
 
 
 def picture(driven) -> np.ndarray:
@@ -76,6 +78,29 @@ def test_u_shows_where_the_picture_is_unsure(drive):
     assert yellow(driven)[0] < 0  # sure: dark blue
     driven.key(pygame.K_u)
     driven.until(lambda: max(map(abs, yellow(driven))) < 1)
+
+
+def test_what_is_shown_does_not_flash_between_two_frames():
+    world, look = gymnasium.make("toy/Layered-v0").unwrapped, Look("pyramid", "no")
+    look.wanted = True
+    world.reset()
+    look.take(world, "first")
+    found = look.of("first", held=True)
+    assert found is not None
+    assert look.of("second", held=True) is found  # until that was looked at
+    assert look.missing("second", driving=True)
+    assert look.of("second", held=False) is None  # time runs backwards: of another moment
+    look.wanted = False
+    assert look.of("first", held=True) is None
+
+
+def test_a_wider_view_is_of_one_frame_alone():
+    world, wide = gymnasium.make("toy/Layered-v0").unwrapped, Looks().wide
+    wide.wanted = True
+    world.reset()
+    wide.take(world, "first")
+    assert wide.of("first", held=True) is not None
+    assert wide.of("second", held=True) is None
 
 
 def test_the_first_picture_is_nobody_s_guess(drive):
