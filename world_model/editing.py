@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from world_model.engine.step_graph import GivenNoise
 from world_model.families.var import Var
-from world_model.families.world import PAST_MAPS, Known
+from world_model.families.world import PAST_MAPS
 from world_model.tokenizer.autoencoder import DOWNSCALE, to_pixels
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def filled_in(
     # the wheel stays where it is
     actions = torch.cat([remembered, remembered[:, -1:]], 1)
     past = expected_BChw[:, None].expand(-1, PAST_MAPS, -1, -1, -1)
-    known = Known(past, expected_BChw, world.conditioning(actions, ego))
+    known = world.situation(past, expected_BChw, actions, ego)
     noise = torch.from_numpy(noise_BL).to(engine.torch_device)
     chance = KeptOutside(
         GivenNoise(engine.config.sampling, noise, None),

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from world_model.engine.base import Engine
 from world_model.engine.dreaming import DreamEngine
 from world_model.families.token_world import TokenWorld
-from world_model.families.world import Known
 from world_model.sampling import entropy
 
 
@@ -34,9 +33,9 @@ def uncertainty(engine: Engine) -> NDArray[np.float32] | None:
         return None
     quantizer = engine.tokenizer.quantizer
     scales = quantizer.config.scales
-    condition = world.conditioning(origin.actions_BMA, origin.ego_BE)
     frame = quantizer.quantized(torch.split(origin.tokens_BL.long(), [h * w for h, w in scales], 1))
-    logits = world(quantizer, frame, Known(origin.past_BPChw, origin.ahead_BChw, condition))
+    known = world.situation(origin.past_BPChw, origin.ahead_BChw, origin.actions_BMA, origin.ego_BE)
+    logits = world(quantizer, frame, known)
     maps = []
     for (h, w), logits_BLV in zip(scales, logits, strict=True):
         unsure = entropy(logits_BLV.float().log_softmax(-1)).view(-1, 1, h, w)

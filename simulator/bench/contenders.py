@@ -91,7 +91,8 @@ def generator(checkpoint: Checkpoint, precision: str) -> Callable[[], Any]:
     import torch
 
     from world_model.engine.step_graph import GivenNoise
-    from world_model.families.world import PAST_ACTIONS, PAST_MAPS, Known
+    from world_model.families.car import PAST_ACTIONS
+    from world_model.families.world import PAST_MAPS
 
     world = checkpoint.world
     assert world is not None
@@ -108,8 +109,7 @@ def generator(checkpoint: Checkpoint, precision: str) -> Callable[[], Any]:
     @torch.inference_mode()
     def turn() -> None:
         chance = GivenNoise(checkpoint.config.sampling, noise, ego[:, 0])
-        condition = world.conditioning(actions, ego)
-        world.generate(quantizer, Known(past, ahead, condition), chance)
+        world.generate(quantizer, world.situation(past, ahead, actions, ego), chance)
 
     return turn
 

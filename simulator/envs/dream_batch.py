@@ -237,6 +237,7 @@ class DreamBatch:
             frame_hash=self._hashes[slot],
             surprise=episode.surprise,
             drift_score=episode.drift_score,
+            picture_gap_m=episode.picture_gap_m,
             reanchored=episode.reanchored,
             unknown=self.unknown,
         )

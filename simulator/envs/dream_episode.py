@@ -19,6 +19,8 @@ from simulator.envs.info import TerminationReason
 from simulator.envs.spaces import Action
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
 
+GAP_AHEAD_M = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class DreamRules:
@@ -86,6 +88,7 @@ class DreamEpisode:
         self.reason: TerminationReason = ""
         self.surprise = 0.0
         self.drift_score = 0.0
+        self.picture_gap_m = 0.0
         self.adrift = self.reanchored = False
         self._streaks = dict.fromkeys((*EVENT_HEADS, "surprise", "drift"), 0)
         self._rules, self._dt_s = rules, dt_s
@@ -95,6 +98,7 @@ class DreamEpisode:
         before, self.reanchored = self.ego, False
         self.surprise = float(out.surprise_B[row])
         self.drift_score = float(out.drift_B[row])
+        self.picture_gap_m = picture_gap_m(out, row)
         happened = {
             name: self._confirmed(
                 name,
@@ -130,7 +134,7 @@ class DreamEpisode:
         }
         self.ego = replace(context.last, **blank, progress_m=self.ego.progress_m)
         self.speed_limit_mps = context.speed_limit_mps
-        self.surprise = self.drift_score = 0.0
+        self.surprise = self.drift_score = self.picture_gap_m = 0.0
         self._streaks = dict.fromkeys(self._streaks, 0)
         self.adrift, self.reanchored = False, True
 
@@ -147,6 +151,7 @@ class DreamEpisode:
             "reason": self.reason,
             "surprise": self.surprise,
             "drift_score": self.drift_score,
+            "picture_gap_m": self.picture_gap_m,
             "reanchored": self.reanchored,
             "streaks": dict(self._streaks),
         }
@@ -163,6 +168,7 @@ class DreamEpisode:
         for name in ("scenario", "speed_limit_mps", "limit_steps", "steps", "reason", "surprise"):
             setattr(episode, name, saved[name])
         episode.drift_score = saved["drift_score"]
+        episode.picture_gap_m = saved.get("picture_gap_m", math.nan)  # kept before there was one
         episode.adrift = False  # that was seen to in the step itself
         episode.reanchored = bool(saved.get("reanchored", False))
         return episode
@@ -188,3 +194,14 @@ class DreamEpisode:
         if self.limit_steps is not None and self.steps >= self.limit_steps:
             return "time_limit"
         return ""
+
+
+def picture_gap_m(out: StepOutput, row: int) -> float:
+    """How far beside the car's lane `GAP_AHEAD_M` ahead the picture shows it; NaN where that isn't known."""
+    if not {"lane_offset_m", "heading_error_rad"} <= out.known:
+        return math.nan
+    aside, turned = (
+        float(out.state[name][row] - out.shown[name][row])
+        for name in ("lane_offset_m", "heading_error_rad")
+    )
+    return abs(aside + GAP_AHEAD_M * turned)

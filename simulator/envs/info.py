@@ -27,6 +27,7 @@ def build_info(
     frame_hash: str,
     surprise: float = 0.0,
     drift_score: float = 0.0,
+    picture_gap_m: float = 0.0,
     reanchored: bool = False,
     unknown: tuple[str, ...] = (),
 ) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def build_info(
         "reward_terms": dict(terms),
         "surprise": surprise,
         "drift_score": drift_score,
+        "picture_gap_m": picture_gap_m,
         "reanchored": reanchored,
         "time_s": time_s,
         "scenario": scenario,

@@ -11,9 +11,10 @@ from simulator.evaluation.control_rollouts import Part
 from simulator.evaluation.intervals import mean_interval
 from simulator.evaluation.report import Verdict, samples, table
 from simulator.evaluation.subject import Rows, Subject
+from world_model.families.car import PAST_ACTIONS
 from world_model.families.token_world import TokenWorld
-from world_model.families.world import PAST_ACTIONS, Known
 from world_model.training.data import evenly
+from world_model.training.ego import ego_labels
 
 
 def likelihood(subject: Subject) -> Part:
@@ -40,7 +41,7 @@ def likelihood(subject: Subject) -> Part:
         return torch.from_numpy(np.nan_to_num(drives.action_NA[index]))
 
     def motion(picked: Rows) -> torch.Tensor:
-        return torch.from_numpy(np.nan_to_num(drives.state_NS[picked, : world.ego_size]))
+        return ego_labels(world, drives, picked)
 
     with torch.no_grad():
         for start in range(0, len(rows), 16):
@@ -54,8 +55,7 @@ def likelihood(subject: Subject) -> Part:
             for name, source in (("true", part), ("shuffled", other)):
                 actions = taken(source)
                 ahead = world.foresee(checkpoint.tokenizer, past, actions, ego)
-                condition = world.conditioning(actions, ego)
-                logits = world(quantizer, frame, Known(past, ahead, condition))
+                logits = world(quantizer, frame, world.situation(past, ahead, actions, ego))
                 each = F.cross_entropy(torch.cat(logits, 1).mT, targets, reduction="none")
                 nll[name].append(each.mean(1).double().numpy())
     groups = drives.episode_N[rows]

@@ -72,8 +72,8 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from simulator.recording.contexts import record_contexts
     from world_model import checkpoint
     from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+    from world_model.families.config import WorldConfig
     from world_model.families.var import Var
-    from world_model.families.world import WorldConfig
     from world_model.tokenizer.model import Tokenizer
 
     folder = tmp_path_factory.mktemp("dream")

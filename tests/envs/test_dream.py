@@ -87,6 +87,18 @@ def test_progress_is_speed_along_the_lane(make_dream):
     assert info["progress_m"] == pytest.approx(0.1 * info["speed_mps"] * math.cos(0.05), rel=1e-5)
 
 
+def test_info_says_how_far_the_picture_falls_behind(make_dream):
+    env = make_dream()
+    _, info = env.reset(seed=1)
+    assert info["picture_gap_m"] == 0.0
+    info = env.step(np.array([0.8, 0.0], np.float32))[4]
+    assert info["heading_error_rad"] == pytest.approx(0.08)
+    assert info["picture_gap_m"] == pytest.approx(0.4)  # 0.04 rad, 10 m ahead
+    blind = make_dream(toy={"known": ["speed_mps"]})
+    blind.reset(seed=1)
+    assert np.isnan(blind.step(np.zeros(2, np.float32))[4]["picture_gap_m"])
+
+
 def test_one_alarming_frame_ends_nothing_two_in_a_row_do(make_dream):
     env = make_dream(toy={"collision_ages": [2, 5, 6]})
     env.reset(seed=0)

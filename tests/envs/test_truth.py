@@ -30,6 +30,7 @@ INFO_KEYS = {
     "reward_terms",
     "surprise",
     "drift_score",
+    "picture_gap_m",
     "reanchored",
     "time_s",
     "scenario",

@@ -76,6 +76,7 @@ class ToyEngine:
         return StepOutput(
             frame_BHWC=frame if self.decode else None,
             state=numbers,
+            shown=numbers | {"heading_error_rad": 0.05 * action_BA[:, 0]},  # turns half as far
             events={
                 "collision": self._at(self._collision_ages),
                 "offroad": self._at(self._offroad_ages),

@@ -16,8 +16,8 @@ from simulator.evaluation.subject import Subject
 from simulator.evaluation.vehicle import motion, wheel_angles
 from world_model import checkpoint
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
+from world_model.families.config import WorldConfig
 from world_model.families.var import Var
-from world_model.families.world import WorldConfig
 from world_model.meter import LoadedMeter, Meter, MeterConfig
 from world_model.tokenizer.model import Tokenizer
 from world_model.training.data import Drives
@@ -141,6 +141,7 @@ class PaintedEngine:
         zeros = np.zeros(self.batch_size, np.float32)
         return StepOutput(
             self.frame,
+            {name: said[:, i] for i, name in enumerate(STATE_HEADS)},
             {name: said[:, i] for i, name in enumerate(STATE_HEADS)},
             dict.fromkeys(EVENT_HEADS, zeros),
             self.known,

@@ -14,8 +14,8 @@ from simulator.ego import EgoState
 from simulator.recording.episode import EpisodeWriter
 from world_model import checkpoint
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.families.config import WorldConfig
 from world_model.families.var import Var
-from world_model.families.world import WorldConfig
 from world_model.meter import Meter, MeterConfig, save_meter
 from world_model.tokenizer.model import Tokenizer
 

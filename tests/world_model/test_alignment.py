@@ -14,7 +14,7 @@ import torch
 
 from world_model.checkpoint import load, save
 from world_model.engine import load_engine
-from world_model.families.world import WorldConfig
+from world_model.families.config import WorldConfig
 from world_model.sampling import SamplingConfig
 from world_model.training.data import load_drives
 from world_model.training.loop import LoopConfig

@@ -11,9 +11,10 @@ from test_engine import actions, assert_equal_outputs, context, drive
 from world_model.checkpoint import Checkpoint, CheckpointError, load, save
 from world_model.engine.eager import EagerEngine
 from world_model.families import FAMILIES, make_world
+from world_model.families.car import PAST_ACTIONS
 from world_model.families.dit import Dit
 from world_model.families.nar import Nar
-from world_model.families.world import PAST_ACTIONS, PAST_MAPS, Known
+from world_model.families.world import PAST_MAPS, Known
 from world_model.tokenizer.quantizer import Quantized, QuantizerConfig
 
 BATCH = 2
@@ -57,7 +58,7 @@ def inputs(checkpoint: Checkpoint) -> Known:
         return torch.randn(BATCH, *size, generator=generator)
 
     world = checkpoint.world
-    condition = world.conditioning(some(PAST_ACTIONS, 2).tanh(), some(2).abs())
+    condition = world.told(some(PAST_ACTIONS, 2).tanh(), some(2).abs()).condition_BD
     return Known(some(PAST_MAPS, 8, 2, 4), some(8, 2, 4), condition)
 
 
@@ -161,7 +162,7 @@ def test_flow_learns_a_change_in_many_steps_and_in_one():
     frame = quantizer.encode(aim)
     optimizer = torch.optim.Adam(world.parameters(), 1e-2)
     for _ in range(400):
-        condition = world.conditioning(taken, torch.zeros(32, 2))
+        condition = world.told(taken, torch.zeros(32, 2)).condition_BD
         parts = world.losses(quantizer, frame, aim, Known(past, ahead, condition), None, generator)
         optimizer.zero_grad()
         torch.stack(parts).sum().backward()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from world_model.families.config import WorldConfig
 from world_model.families.var import Var
-from world_model.families.world import WorldConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "world-model.md").read_text("utf-8")

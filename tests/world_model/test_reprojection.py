@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 import tiny
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from world_model.families.reprojection import CameraConfig, Reprojection
@@ -51,6 +53,18 @@ def test_a_flat_road_looks_after_the_motion_as_reprojection_says(speed_mps, yaw_
     )
     assert error < 0.1 * unmoved
     assert yaw == 0 or error < 0.1 * mirrored.mean()
+
+
+@given(st.floats(-0.3, 0.3), st.floats(-0.1, 0.1))
+def test_a_nudge_looks_from_further_to_the_left_and_to_the_left(aside_m, turn_rad):
+    view = camera(wall_m=1e6)
+    now, there = seen_from(view, 0, 0, 0), seen_from(view, 0, aside_m, turn_rad)
+    nudge = torch.tensor([[aside_m, turn_rad]])
+    standing = torch.zeros(1, 2)
+    inside = view.sources(LATENT, NOTHING, standing, nudge).abs().amax(-1) < 0.98
+    inside &= view.down_HW > view.camera.height_m / 10
+    moved = view(now, LATENT, NOTHING, standing, nudge)
+    assert (moved - there).abs().mean(1)[inside].mean() < 0.01
 
 
 def test_turning_left_moves_a_far_thing_to_the_right_by_the_angle():

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from world_model.checkpoint import save
 from world_model.engine.eager import EagerEngine
 from world_model.families import make_world
-from world_model.families.road import BELIEF, PLACES, Road
+from world_model.families.road import BELIEF, NUDGE_M, NUDGE_RAD, PLACES, Road
 from world_model.heads import MOTIONS
+from world_model.training.misled import MisledConfig
 from world_model.training.start import widened
 from world_model.training.world_batches import WorldBatches, WorldTraining
 
 ROAD = replace(tiny.SEEING, road=True)
+LATENT = (tiny.QUANTIZER.channels, *tiny.QUANTIZER.scales[-1])
 
 
 def ego(speed=10.0, yaw_rate=0.0, offset=0.0, heading=0.0, curvature=0.0):
@@ -65,6 +67,52 @@ def test_what_is_read_corrects_slowly_and_another_lane_at_once():
     assert torch.equal(elsewhere, read[1])
 
 
+PLACE = st.tuples(st.floats(-2, 2), st.floats(-0.3, 0.3), st.just(0.0))
+
+
+@given(PLACE, PLACE, st.floats(0, 0.5), st.floats(0, 1))
+def test_a_picture_is_nudged_towards_the_place_carried_as_far_as_the_reading_is_sure(
+    carried, shown, unsure, gain
+):
+    road = Road(8, 0.1)
+    there, here = torch.tensor([carried]), torch.tensor([shown])
+    scale = torch.tensor([[unsure, unsure / 10, 0.0]])
+    nudge = road.nudge(there, here, scale, gain)
+    away = (there - here)[:, :2]
+    assert (nudge * away >= 0).all()
+    assert (nudge.abs() <= gain * away.abs() + 1e-6).all()
+    assert (nudge.abs() <= torch.tensor([NUDGE_M, NUDGE_RAD])).all()
+    assert not nudge[away.abs() <= scale[:, :2]].any()
+    sure = road.nudge(there, here, torch.zeros(1, 3), gain)
+    assert (sure.abs() >= nudge.abs()).all()
+
+
+def test_what_is_foreseen_makes_up_for_a_picture_that_shows_another_place():
+    torch.manual_seed(0)
+    world = make_world("var", replace(ROAD, place_gain=0.5), tiny.QUANTIZER)
+    plain = make_world("var", ROAD, tiny.QUANTIZER)
+    plain.load_state_dict(world.state_dict())
+    tokenizer = tiny.random_checkpoint(size=ROAD).tokenizer
+    past, actions = torch.randn(1, 3, *LATENT), torch.zeros(1, 4, 2)
+    shown = world.read(past[:, 0], past[:, 1], actions, ego())[0][0, PLACES].tolist()
+    here, aside = ego(10, 0, *shown), ego(10, 0, shown[0] + 9, shown[1] + 0.9, shown[2])
+
+    def foreseen(model, state):
+        with torch.no_grad():
+            return model.foresee(tokenizer, past, actions, state)
+
+    assert torch.equal(foreseen(world, here), foreseen(plain, here))
+    assert torch.equal(foreseen(plain, aside), foreseen(plain, here))
+    assert not torch.equal(foreseen(world, aside), foreseen(world, here))
+    assert torch.equal(foreseen(world, aside[:, :MOTIONS]), foreseen(plain, here))
+
+
+@pytest.mark.parametrize(("road", "gain"), [(False, 0.5), (True, 1.5), (True, -0.1)])
+def test_a_share_that_makes_no_sense_is_refused(road, gain):
+    with pytest.raises(ValueError, match="place_gain"):
+        replace(ROAD, road=road, place_gain=gain)
+
+
 def test_it_begins_as_if_it_were_not_there():
     torch.manual_seed(0)
     plain = make_world("var", tiny.SEEING, tiny.QUANTIZER)
@@ -73,8 +121,8 @@ def test_it_begins_as_if_it_were_not_there():
     given = plain.state_dict()
     world.load_state_dict(own | {k: widened(k, v, own[k].shape) for k, v in given.items()})
     actions, state = torch.rand(3, 4, 2), ego(5.0, 0.1, 1.0, 0.1, 0.01).repeat(3, 1)
-    told = world.conditioning(actions, state)
-    assert torch.equal(told, plain.conditioning(actions, state[:, :MOTIONS]))
+    told = world.told(actions, state).condition_BD
+    assert torch.equal(told, plain.told(actions, state[:, :MOTIONS]).condition_BD)
 
 
 @pytest.fixture
@@ -98,6 +146,25 @@ def test_the_picture_follows_the_place(engine):
     engine.state = moved
     there = engine.step(np.zeros((2, 2), np.float32), noise)
     assert not np.array_equal(here.frame_BHWC, there.frame_BHWC)
+
+
+def test_the_car_is_where_the_motion_put_it_whatever_the_picture_shows(engine):
+    begin(engine)
+    with torch.no_grad():  # heads that see a car in the middle of its lane
+        engine.world.reader.mean.weight.zero_()
+        engine.world.reader.mean.bias.zero_()
+    askew = np.float32([[10, 0, 1.0, 0.1, 0], [10, 0, 1.0, 0.1, 0]])
+    engine.state = {**engine.state, "ego_BE": askew}
+    out = engine.step(np.zeros((2, 2), np.float32), np.full((2, engine.noise), 0.5, np.float32))
+    stated, read = (s["lane_offset_m"] for s in (out.state, out.shown))
+    expected = engine.world.road.expected(
+        torch.from_numpy(askew), torch.from_numpy(np.stack([out.state["speed_mps"],
+                                                            out.state["yaw_rate_radps"]], 1))
+    )[:, 0].numpy()  # fmt: skip
+    np.testing.assert_allclose(stated, expected + BELIEF * (read - expected), atol=1e-5)
+    assert stated.min() > 0.9
+    assert not read.any()
+    assert np.array_equal(out.state["curvature_1pm"], out.shown["curvature_1pm"])
 
 
 def test_the_heads_are_not_told_the_place(engine):
@@ -130,7 +197,7 @@ def test_some_contexts_are_seen_askew_and_told_the_true_place(tmp_path):
             tokenizer=str(folder),
             world=ROAD,
             rollout_steps=4,
-            turned_share=share,
+            misled=MisledConfig(turned_share=share),
         )
         batches = WorldBatches(replace(config, context_flip=0.0, forget_share=0.0))
         drawn.append(batches.windows(16, torch.Generator().manual_seed(0)))

@@ -7,8 +7,10 @@ import tiny
 import torch
 
 from world_model.checkpoint import Checkpoint
+from world_model.families.car import PAST_ACTIONS
+from world_model.families.config import WorldConfig
 from world_model.families.var import Var, cells
-from world_model.families.world import PAST_ACTIONS, PAST_MAPS, Known, WorldConfig
+from world_model.families.world import PAST_MAPS, Known
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 BATCH = 3
@@ -42,7 +44,7 @@ def given(checkpoint: Checkpoint, tokens: list[torch.Tensor]) -> Quantized:
 
 def teacher_forced(checkpoint, inputs, tokens, world=None) -> list[torch.Tensor]:
     world = world or checkpoint.world
-    condition = world.conditioning(inputs["actions"], inputs["ego"])
+    condition = world.told(inputs["actions"], inputs["ego"]).condition_BD
     ahead = foreseen(checkpoint, inputs, world)
     quantizer = checkpoint.tokenizer.quantizer
     return world(quantizer, given(checkpoint, tokens), Known(inputs["past"], ahead, condition))
@@ -62,7 +64,7 @@ def test_one_pass_equals_scale_by_scale_with_kept_keys_and_values(checkpoint, in
         return tokens[k]
 
     world = checkpoint.world
-    condition = world.conditioning(inputs["actions"], inputs["ego"])
+    condition = world.told(inputs["actions"], inputs["ego"]).condition_BD
     latent, chosen = world.generate(
         checkpoint.tokenizer.quantizer,
         Known(inputs["past"], foreseen(checkpoint, inputs, world), condition),
@@ -175,7 +177,7 @@ def test_near_codes_say_which_code_lies_where_the_last_frame_left_it(checkpoint,
     world = Var(tiny.WORLD, tiny.QUANTIZER).requires_grad_(False)
     still = quantizer.encode(inputs["past"][:, 0])
     past = torch.stack([still.latent_BChw] * PAST_MAPS, 1)
-    condition = world.conditioning(inputs["actions"], inputs["ego"])
+    condition = world.told(inputs["actions"], inputs["ego"]).condition_BD
     silent = world(quantizer, still, Known(past, past[:, 0], condition))
     for near in world.near:
         near.read.bias.view(near.cells, -1)[:, -1] = 3000.0

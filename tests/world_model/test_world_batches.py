@@ -13,7 +13,7 @@ import torch
 from world_model.checkpoint import CheckpointError, save
 from world_model.engine import load_engine
 from world_model.engine.base import STATE_HEADS
-from world_model.families.world import PAST_ACTIONS, Known
+from world_model.families.car import PAST_ACTIONS
 from world_model.training.data import DataError, load_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.rare import rare_windows
@@ -118,10 +118,11 @@ def test_a_world_that_learns_to_see_ahead_begins_with_what_it_said_before(
         task.model(
             task.quantizer,
             frame,
-            Known(
+            task.model.situation(
                 batch.past_BPChw,
                 batch.past_BPChw[:, 0],  # nothing has moved
-                task.model.conditioning(batch.actions_BMA, batch.ego_BE),
+                batch.actions_BMA,
+                batch.ego_BE,
             ),
         )
         for task in (donor, heir)

@@ -38,7 +38,10 @@ class StepOutput:
     """What one step yields, for each element of the batch."""
 
     frame_BHWC: NDArray[np.uint8] | None  # None when decoding was switched off
-    state: Mapping[str, NDArray[np.float32]]  # STATE_HEADS -> (B,)
+    state: Mapping[str, NDArray[np.float32]]  # STATE_HEADS -> (B,): what is known of the car
+    # the same as the heads read it in the new picture: what isn't carried along from step to step is known
+    # from there, what is may differ, and by as much the picture is wrong
+    shown: Mapping[str, NDArray[np.float32]]
     events: Mapping[str, NDArray[np.float32]]  # EVENT_HEADS -> (B,) probabilities in [0, 1]
     known: frozenset[str]  # heads this checkpoint was trained on; the others are noise
     # mean entropy of the sampled tokens' distributions, nats; NaN where a family says no odds

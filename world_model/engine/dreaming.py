@@ -25,8 +25,8 @@ from world_model.engine.checks import (
     within,
 )
 from world_model.engine.step_graph import StepInputs, StepTensors
-from world_model.families.road import PLACES
-from world_model.families.world import PAST_ACTIONS, PAST_FRAMES, PAST_MAPS, World
+from world_model.families.car import PAST_ACTIONS
+from world_model.families.world import PAST_FRAMES, PAST_MAPS, World
 from world_model.heads import MOTIONS
 
 
@@ -72,10 +72,8 @@ class DreamEngine(ABC):
         self.checkpoint_hash = checkpoint.hash
         self.known = frozenset(self.config.known_heads)
         # a head that never saw a label says nothing worth feeding back: 0, as in training
-        self._fed_E = torch.tensor(
-            [name in self.known for name in STATE_HEADS[: self.world.ego_size]],
-            device=self.torch_device,
-        )
+        fed = [name in self.known for name in self.world.ego_states]
+        self._fed_E = torch.tensor(fed, device=self.torch_device)
         self._scales = len(tokenizer.quantizer.scales)
         self.possible_scales = tuple(range(1, self._scales + 1))
         self.decode = True
@@ -216,10 +214,16 @@ class DreamEngine(ABC):
         led_here = Origin(was, ahead, actions, ego, out.tokens_BL.clone())
         self._advance(action, self.world.go_on(self._ego_BE, out.state_BS) * self._fed_E)
         self._picture_BCHW, self.origin = out.picture_BCHW, led_here
-        event, states = out.event_BE.cpu().numpy(), out.state_BS.cpu().numpy()
+        shown = out.state_BS.cpu().numpy()
+        events = out.event_BE
+        if bool(self._fed_E.all()):
+            events = self.world.happened(self._ego_BE, events)
+        event = events.cpu().numpy()
+        states = self.world.stated(self._ego_BE, out.state_BS).cpu().numpy()
         return StepOutput(
             out.frame_BHWC.cpu().numpy() if self.decode else None,
             {name: states[:, i].copy() for i, name in enumerate(STATE_HEADS)},
+            {name: shown[:, i].copy() for i, name in enumerate(STATE_HEADS)},
             {name: event[:, i].copy() for i, name in enumerate(EVENT_HEADS)},
             self.known,
             out.surprise_B.cpu().numpy(),
@@ -276,14 +280,15 @@ class DreamEngine(ABC):
     def _placed(
         self, motion_B2: Tensor, past_BPChw: Tensor, actions_BMA: Tensor, before_BE: Tensor
     ) -> Tensor:
-        """The ego state with a given motion and, where it is carried, the place that the newest frame shows.
+        """The ego state with a given motion and, where they are carried, the place and the vehicle ahead that
+        the newest frame shows.
 
         `actions_BMA` led there from the ego state before, of which only the motion counts.
         """
         if self.world.road is None:
             return motion_B2
         read, _, _ = self.world.read(past_BPChw[:, 0], past_BPChw[:, 1], actions_BMA, before_BE)
-        return torch.cat([motion_B2, read[:, PLACES]], 1) * self._fed_E
+        return self.world.begin(motion_B2, read) * self._fed_E
 
     def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
         self._picture_BCHW = self.origin = None

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from world_model.checkpoint import Checkpoint, CheckpointError
 from world_model.engine.step_graph import StepGraph, StepInputs, StepTensors
-from world_model.families.world import PAST_ACTIONS, PAST_MAPS
+from world_model.families.car import PAST_ACTIONS
+from world_model.families.world import PAST_MAPS
 from world_model.tokenizer.model import Tokenizer
 
 FORMAT, VERSION, OPSET = "dreamlane.export", 1, 20

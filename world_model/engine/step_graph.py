@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from world_model.checkpoint import ModelConfig
 from world_model.engine.base import STATE_HEADS
-from world_model.families.world import Known, World
+from world_model.families.world import World
 from world_model.sampling import SamplingConfig, sample
 from world_model.tokenizer.autoencoder import to_pixels
 from world_model.tokenizer.model import Tokenizer
@@ -81,9 +81,8 @@ class StepGraph(nn.Module):
         """One step; see `StepInputs`."""
         moves = STATE_HEADS[0] in self.config.known_heads
         chance = GivenNoise(self.config.sampling, noise_BL, ego_BE[:, 0] if moves else None)
-        condition = self.world.conditioning(actions_BMA, ego_BE)
         ahead = self.world.foresee(self.codec, past_BPChw, actions_BMA, ego_BE, picture_BCHW)
-        known = Known(past_BPChw, ahead, condition)
+        known = self.world.situation(past_BPChw, ahead, actions_BMA, ego_BE)
         latent, tokens = self.world.generate(self.quantizer, known, chance, self.scales)
         drawn = sum(part.shape[1] for part in tokens)
         left_out = tokens[0].new_full((len(latent), self.quantizer.config.tokens - drawn), -1)

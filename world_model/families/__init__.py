@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from world_model.families.config import WorldConfig
 from world_model.families.dit import Dit
 from world_model.families.nar import Nar
 from world_model.families.raster import Raster
 from world_model.families.var import Var
-from world_model.families.world import World, WorldConfig
+from world_model.families.world import World
 from world_model.tokenizer.quantizer import QuantizerConfig
 
 FAMILIES: dict[str, type[World]] = {"var": Var, "raster": Raster, "nar": Nar, "dit": Dit}

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from world_model.families.config import WorldConfig
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
 from world_model.families.token_world import TokenWorld
-from world_model.families.world import Chance, Known, WorldConfig
+from world_model.families.world import Chance, Known
 from world_model.layers import KeyValue
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
@@ -84,7 +85,7 @@ class CellWorld(TokenWorld):
 
     def look_back(self, known: Known) -> Tensor:
         """The past at each cell, and which cell it is: (B, L, D)."""
-        seen = self.seen(known.past_BPChw, known.ahead_BChw)
+        seen = self.seen(known)
         near: Tensor = self.past_cell(flat(seen)) + self.past(seen, known.condition_BD)[0]
         return near + self.position_LD
 

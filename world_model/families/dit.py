@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from world_model.families.config import WorldConfig
 from world_model.families.past import PastPyramid
 from world_model.families.var import GROUP, cells
-from world_model.families.world import Chance, Known, World, WorldConfig
+from world_model.families.world import Chance, Known, World
 from world_model.layers import Conditioning
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
@@ -67,7 +68,7 @@ class Dit(World):
 
     def look_back(self, known: Known) -> Tensor:
         """The past at each position, and which position it is: (B, N, D)."""
-        seen = self.seen(known.past_BPChw, known.ahead_BChw)
+        seen = self.seen(known)
         near: Tensor = self.past_fine(cells(seen)) + self.past(seen, known.condition_BD)[0]
         return near + self.position_ND
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from world_model.families.cells import CellWorld
-from world_model.families.world import WorldConfig
+from world_model.families.config import WorldConfig
 from world_model.layers import later_hidden
 from world_model.tokenizer.quantizer import QuantizerConfig
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from world_model.families.cells import CellWorld
-from world_model.families.world import WorldConfig
+from world_model.families.config import WorldConfig
 from world_model.layers import later_hidden
 from world_model.tokenizer.quantizer import QuantizerConfig
 

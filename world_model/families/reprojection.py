@@ -69,9 +69,7 @@ class Reprojection(nn.Module):
         self.camera = camera
         h, w = map_size
         self.size = (h * DOWNSCALE, w * DOWNSCALE)
-        # tangents at the picture's edges
-        self.reach_x = math.tan(math.radians(camera.horizontal_fov_deg) / 2)
-        self.reach_y = self.reach_x * h / w
+        self.reach_y, self.reach_x = self.reach(map_size, camera)
         y, x = torch.meshgrid(
             self.reach_y * centres(self.size[0]),
             self.reach_x * centres(self.size[1]),
@@ -97,6 +95,12 @@ class Reprojection(nn.Module):
         # of the point the car turns about
         self.path, self.turn, self.lever_m = (nn.Parameter(torch.zeros(())) for _ in range(3))
 
+    @staticmethod
+    def reach(map_size: tuple[int, int], camera: CameraConfig) -> tuple[float, float]:
+        """Tangents of the angles to the picture's lower and right edge."""
+        across = math.tan(math.radians(camera.horizontal_fov_deg) / 2)
+        return across * map_size[0] / map_size[1], across
+
     def inverse_depth(self, latent_BChw: Tensor, missed_BChw: Tensor) -> Tensor:
         """1 / metres ahead of each pixel, relative to the car's own motion: (B, H, W)."""
         seen = torch.cat([latent_BChw, missed_BChw], 1)
@@ -107,7 +111,13 @@ class Reprojection(nn.Module):
         wall = wall * self.right_HW.abs() / self.camera.wall_m
         return torch.maximum(ground, wall).clamp_max(NEAREST_PER_M)
 
-    def sources(self, latent_BChw: Tensor, missed_BChw: Tensor, motion_BE: Tensor) -> Tensor:
+    def sources(
+        self,
+        latent_BChw: Tensor,
+        missed_BChw: Tensor,
+        motion_BE: Tensor,
+        nudge_B2: Tensor | None = None,
+    ) -> Tensor:
         """Where each pixel of the coming picture looks in the last one: (B, H, W, 2), x and y in [-1, 1]."""
         inverse_BHW = self.inverse_depth(latent_BChw, missed_BChw)
         speed_B11, yaw_rate_B11 = motion_BE.float()[..., None, None].unbind(1)
@@ -117,6 +127,9 @@ class Reprojection(nn.Module):
         aside_m = (
             path_m * yaw / 2 + self.lever_m * sin
         )  # to the left: the path curves, the nose swings
+        if nudge_B2 is not None:
+            more_m, more = nudge_B2.float()[..., None, None].unbind(1)
+            aside_m, cos, sin = aside_m + more_m, (yaw + more).cos(), (yaw + more).sin()
         forward = self.forward_HW * cos + self.right_HW * sin + path_m * inverse_BHW
         right = self.right_HW * cos - self.forward_HW * sin - aside_m * inverse_BHW
         pitch_cos, pitch_sin = math.cos(self.camera.pitch_rad), math.sin(self.camera.pitch_rad)
@@ -125,7 +138,12 @@ class Reprojection(nn.Module):
         return torch.stack([right / depth / self.reach_x, height / depth / self.reach_y], -1)
 
     def forward(
-        self, picture_BCHW: Tensor, latent_BChw: Tensor, missed_BChw: Tensor, motion_BE: Tensor
+        self,
+        picture_BCHW: Tensor,
+        latent_BChw: Tensor,
+        missed_BChw: Tensor,
+        motion_BE: Tensor,
+        nudge_B2: Tensor | None = None,
     ) -> Tensor:
         """The last picture, moved: (B, 3, H, W).
 
@@ -134,10 +152,12 @@ class Reprojection(nn.Module):
             latent_BChw: its latent map.
             missed_BChw: the latent map less what was foreseen of it; zero where nothing was.
             motion_BE: speed and yaw rate until the next picture.
+            nudge_B2: how much further to the left it is looked from than the motion says (m), and how much
+                further to the left (rad).
         """
         # a tenth of a pixel matters: too fine for bfloat16
         with torch.autocast(motion_BE.device.type, enabled=False):
-            where_BHW2 = self.sources(latent_BChw.float(), missed_BChw.float(), motion_BE)
+            where_BHW2 = self.sources(latent_BChw.float(), missed_BChw.float(), motion_BE, nudge_B2)
             return F.grid_sample(
                 picture_BCHW.float(), where_BHW2, padding_mode="border", align_corners=False
             )

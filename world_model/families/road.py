@@ -5,6 +5,10 @@ few pixels, and each frame that is drawn loses some of it. So dreams heal: the c
 whatever the driver does. The motion doesn't forget. What it makes of the last place is what the next frame
 is told to show; what can be read in that frame corrects it slowly.
 
+To be told isn't enough: a picture is drawn from the one before, and that one shows another place. So the
+difference is made up for where the last picture is moved as the car moves (`Road.nudge`), as one who steers
+by what he sees turns the wheel a little further.
+
 Shapes: B batch, D width, E=5 ego inputs (speed_mps, yaw_rate_radps, then the place), place (B, 3): lane
 offset (m) and heading error (rad), both left positive, and curvature of the lane at the car (1/m, left
 positive). They begin as the states of `STATE_HEADS` in their order; that curvature is of the lane ahead.
@@ -24,12 +28,18 @@ PLACE_STATES = STATE_HEADS[PLACES]
 PLACE_SCALES = (3.0, 0.3, 0.03)
 """What few drives exceed."""
 
-BELIEF = 0.05
+BELIEF = 0.03
 """How much of what a frame shows, against what was expected of it, is believed at each step."""
 AHEAD_M = 10.0
 """So far ahead of the car the curvature is labelled and read: the car comes to it by and by."""
-ELSEWHERE_M = 1.0
-"""A frame that shows a place so far from the expected one shows another lane, and is believed at once."""
+ELSEWHERE_M = 2.0
+"""A frame that shows a place so far from the expected one shows another lane, and is believed at once. (Less
+isn't another lane: a picture that fell behind by a metre would be believed, and the way there forgotten.)"""
+
+DOUBT = 2.0
+"""So many times the reading's own Laplace scale is nobody's fault."""
+NUDGE_M, NUDGE_RAD = 0.15, 0.02
+"""No picture is moved further than this in one step."""
 
 
 class Road(nn.Module):
@@ -61,7 +71,7 @@ class Road(nn.Module):
 
     def expected(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
         """The place after a step that ends with this speed and yaw rate: the lane goes on as it bent."""
-        _, _, offset, heading, curvature = ego_BE.unbind(1)
+        offset, heading, curvature = ego_BE[:, PLACES].unbind(1)
         way = self.way(ego_BE, motion_B2)
         turned = heading + self.dt_s * motion_B2[:, 1] - way * curvature
         offset = offset + way * ((heading + turned) / 2).sin()
@@ -74,3 +84,18 @@ class Road(nn.Module):
         near = torch.lerp(expected_B3, read_B3, belief)
         elsewhere_B = (read_B3[:, :1] - expected_B3[:, :1]).abs() > ELSEWHERE_M
         return torch.where(elsewhere_B, read_B3, near)
+
+    def nudge(self, carried_B3: Tensor, read_B3: Tensor, unsure_B3: Tensor, gain: float) -> Tensor:
+        """By how much a picture is to be looked at from further to the left (m), and further to the left
+        (rad): (B, 2).
+
+        Args:
+            carried_B3: the place where the car is.
+            read_B3: the one that the picture shows.
+            unsure_B3: the reading's own Laplace scale.
+            gain: the share of the rest that is made up for.
+        """
+        away_B2 = (carried_B3 - read_B3)[:, :2]
+        beyond_B2 = away_B2.sign() * (away_B2.abs() - DOUBT * unsure_B3[:, :2]).clamp_min(0)
+        most = torch.tensor((NUDGE_M, NUDGE_RAD), device=away_B2.device)
+        return torch.minimum(torch.maximum(gain * beyond_B2, -most), most)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from world_model.families.config import WorldConfig
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
 from world_model.families.token_world import TokenWorld
-from world_model.families.world import Chance, Known, WorldConfig
+from world_model.families.world import Chance, Known
 from world_model.layers import KeyValue, later_hidden
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
@@ -116,7 +117,7 @@ class Var(TokenWorld):
     ) -> list[Tensor]:
         """See `TokenWorld.forward`: a token knows the coarser scales of `frame`."""
         before = frame.before
-        seen = self.seen(known.past_BPChw, known.ahead_BChw)
+        seen = self.seen(known)
         pasts = self.past(seen, known.condition_BD)
         parts = [self.embed(k, b, seen, pasts[k]) for k, b in enumerate(before)]
         x = self.transform(torch.cat(parts, 1), self.modulate(known.condition_BD), self.mask_NN)
@@ -135,9 +136,9 @@ class Var(TokenWorld):
         scales: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """See `World.generate`; fewer scales are faster as well."""
-        past, ahead, condition = known
+        ahead, condition = known.ahead_BChw, known.condition_BD
         total = torch.zeros_like(ahead)
-        modulation, seen = self.modulate(condition), self.seen(past, ahead)
+        modulation, seen = self.modulate(condition), self.seen(known)
         pasts = self.past(seen, condition)
         kept: list[KeyValue] = []
         tokens: list[Tensor] = []

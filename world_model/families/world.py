@@ -7,8 +7,7 @@ was foreseen of it, something moves by itself. How the next frame's latent map i
 
 Shapes: B batch, C channels, h w latent map, K token maps, L tokens, L_k tokens of map k, N positions, D
 width, V vocabulary, P=3 maps of the past (the newest frame, the one before, the newest as it was foreseen),
-A=2 action, M=4 remembered actions (newest last), E ego inputs: speed_mps, yaw_rate_radps, and with
-`WorldConfig.road` the three of a place.
+A=2 action, M=4 remembered actions (newest last), E ego inputs (`families.car`).
 """
 
 from __future__ import annotations
@@ -16,49 +15,24 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from world_model.families.reprojection import CameraConfig, Reprojection
-from world_model.families.road import PLACES, Road
-from world_model.heads import EGO_SCALES, MOTIONS, StateReader
-from world_model.layers import Block, Conditioning, KeyValue
+from world_model.families.car import Car
+from world_model.families.config import WorldConfig
+from world_model.families.reprojection import Reprojection
+from world_model.heads import MOTIONS
+from world_model.layers import Block, KeyValue
 from world_model.tokenizer.model import Tokenizer
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
 
 PAST_FRAMES = 2
 PAST_MAPS = 3
-PAST_ACTIONS = 4
 CRAWL_MPS = 0.3
 """Below this speed the last frame counts more than its moved copy; alone at a standstill."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorldConfig:
-    """Size of the transformer, and the camera.
-
-    Raises:
-        ValueError: a width that the heads can't share evenly.
-    """
-
-    width: int = 256
-    depth: int = 6
-    heads: int = 8
-    steps: int = 4  # passes a frame, of family `dit` alone
-    camera: CameraConfig | None = None  # None: unknown, nothing is moved
-    road: bool = False  # the place on the road is carried along, see `families.road`
-
-    def __post_init__(self) -> None:
-        least = min(self.depth, self.heads, self.width, self.steps)
-        if least < 1 or self.width % self.heads:
-            raise ValueError(
-                f"width={self.width}, depth={self.depth}, heads={self.heads}, steps={self.steps}; accepted:"
-                " positive, the width a multiple of the heads"
-            )
 
 
 class Chance(Protocol):
@@ -76,27 +50,24 @@ class Known(NamedTuple):
 
     past_BPChw: Tensor  # maps of the past
     ahead_BChw: Tensor  # what `World.foresee` says of them
-    condition_BD: Tensor  # see `World.conditioning`
+    condition_BD: Tensor  # see `Car.told`
+    lead_B1hw: Tensor | None = None
 
 
-class World(nn.Module, ABC):
+class World(Car, ABC):
     """Predicts frame t+1 from frames t and t-1, the last actions and the ego state."""
 
     low_precision: tuple[str, ...] = ("modulation", "blocks", "norm")
 
     def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
-        super().__init__()
-        self.config, self.quantizer_config = config, quantizer
-        d, c = config.width, quantizer.channels
+        super().__init__(config, quantizer.channels, quantizer.scales[-1])
         self.full_size = quantizer.scales[-1]
+        self.quantizer_config = quantizer
+        d, c = config.width, quantizer.channels
         self.reprojection = (
             Reprojection(c, self.full_size, config.camera) if config.camera else None
         )
-        self.seen_channels = (2 if self.reprojection is None else 4) * c
-        self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), d)
-        dt_s = (config.camera or CameraConfig()).dt_s
-        self.road = Road(d, dt_s) if config.road else None
-        self.ego_size = PLACES.stop if config.road else MOTIONS  # E
+        self.seen_channels = (2 if self.reprojection is None else 4) * c + config.lead
         self.modulation = nn.Linear(d, 6 * d)
         nn.init.normal_(self.modulation.weight, std=0.01)
         nn.init.zeros_(self.modulation.bias)
@@ -104,7 +75,6 @@ class World(nn.Module, ABC):
             Block(d, config.heads, config.depth) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(d)
-        self.reader = StateReader(c, d, self.full_size, PAST_ACTIONS)
 
     # -- what a family does --------------------------------------------------------------------
 
@@ -160,46 +130,18 @@ class World(nn.Module, ABC):
 
     # -- the parts ---------------------------------------------------------------------------
 
+    def situation(
+        self, past_BPChw: Tensor, ahead_BChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor
+    ) -> Known:
+        """All that the next frame is drawn from: the past, what `foresee` says of it, and what is told."""
+        return Known(past_BPChw, ahead_BChw, *self.told(actions_BMA, ego_BE))
+
     def in_bfloat16(self) -> World:
         """A copy whose transformer works in bfloat16, as it did in training; all else stays float32."""
         other = copy.deepcopy(self)
         for part in self.low_precision:
             getattr(other, part).bfloat16()
         return other
-
-    def moving(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
-        """(B, D) vector of the last four actions (newest last), speed and yaw rate: what the heads are told.
-        They read the place, and are not told it."""
-        ego = ego_BE[:, :MOTIONS] / torch.tensor(EGO_SCALES, device=ego_BE.device)
-        out: Tensor = self.condition(torch.cat([actions_BMA.flatten(1), ego], 1))
-        return out
-
-    def conditioning(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
-        """(B, D) vector of the last four actions and the ego state: what the picture is told."""
-        moving = self.moving(actions_BMA, ego_BE)
-        if self.road is None:
-            return moving
-        motion_B2, _ = self.reader.kinematics(actions_BMA, ego_BE)
-        place: Tensor = self.road(ego_BE, motion_B2.detach())
-        return moving + place
-
-    def read(
-        self, new_BChw: Tensor, old_BChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the heads say of a new frame: see `StateReader`. They learn from the conditioning but may not
-        bend it: it belongs to the picture."""
-        moving = self.moving(actions_BMA, ego_BE).detach()
-        state, log_scale, event = self.reader(new_BChw, old_BChw, moving, actions_BMA, ego_BE)
-        return state, log_scale, event
-
-    def go_on(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:
-        """The ego state (B, E) after a step, at whose end the heads said `state_BS`."""
-        motion = state_BS[:, :MOTIONS]
-        if self.road is None:
-            return motion
-        expected, way = self.road.expected(ego_BE, motion), self.road.way(ego_BE, motion)
-        place = self.road.corrected(expected, state_BS[:, PLACES], way)
-        return torch.cat([motion, place], 1)
 
     def modulate(self, condition_BD: Tensor) -> Tensor:
         """(B, 6, D): scales, shifts and gates shared by all layers, in the transformer's precision."""
@@ -221,7 +163,8 @@ class World(nn.Module, ABC):
             tokenizer: to see the last frame and what became of it.
             past_BPChw: maps of the past.
             actions_BMA: newest last.
-            ego_BE: speed and yaw rate before the newest action.
+            ego_BE: before the newest action. Without a place (B, 2), the picture is taken to show where the
+                car is.
             picture_BCHW: the last frame as the decoder drew it, to save drawing it again.
         """
         newest, _, foreseen = past_BPChw.unbind(1)
@@ -230,7 +173,10 @@ class World(nn.Module, ABC):
         if picture_BCHW is None:
             picture_BCHW = tokenizer.draw(newest)
         motion_BE, _ = self.reader.kinematics(actions_BMA, ego_BE)
-        moved = self.reprojection(picture_BCHW.clamp(-1, 1), newest, newest - foreseen, motion_BE)
+        nudge = self.nudge(past_BPChw, actions_BMA, ego_BE) if ego_BE.shape[1] > MOTIONS else None
+        moved = self.reprojection(
+            picture_BCHW.clamp(-1, 1), newest, newest - foreseen, motion_BE, nudge
+        )
         there = tokenizer.see(moved)
         moving_B111 = (motion_BE[:, 0] / CRAWL_MPS).clamp(0, 1).view(-1, 1, 1, 1)
         return torch.lerp(newest, there, moving_B111)
@@ -253,7 +199,8 @@ class World(nn.Module, ABC):
             ego_BE: speed and yaw rate before it.
         """
         surprised_by_nothing = torch.stack([before_BChw] * PAST_MAPS, 1)
-        foreseen = self.foresee(tokenizer, surprised_by_nothing, actions_BMA, ego_BE)
+        motion = ego_BE[:, :MOTIONS]  # frames from outside are where they are
+        foreseen = self.foresee(tokenizer, surprised_by_nothing, actions_BMA, motion)
         return torch.stack([newest_BChw, before_BChw, foreseen], 1)
 
     def transform(
@@ -272,11 +219,13 @@ class World(nn.Module, ABC):
                 kept[i : i + 1] = [seen]
         return x
 
-    def seen(self, past_BPChw: Tensor, ahead_BChw: Tensor) -> Tensor:
+    def seen(self, known: Known) -> Tensor:
         """The newest frame, what changed since the one before, what the car's motion will change, and what
-        changed without it."""
-        newest, before, foreseen = past_BPChw.unbind(1)
+        changed without it; where a vehicle is expected."""
+        newest, before, foreseen = known.past_BPChw.unbind(1)
         maps = [newest, newest - before]
         if self.reprojection is not None:
-            maps += [ahead_BChw - newest, newest - foreseen]
+            maps += [known.ahead_BChw - newest, newest - foreseen]
+        if known.lead_B1hw is not None:
+            maps.append(known.lead_B1hw)
         return torch.cat(maps, 1)

@@ -85,13 +85,14 @@ class Trainer:
         if self.world_size > 1 and not dist.is_initialized():
             dist.init_process_group("gloo")
         torch.set_num_threads(config.threads)
-        decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-        plain = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-        self.parameters = decayed + plain
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        decayed = {name: p for name, p in trained.items() if p.ndim >= 2}
+        plain = {name: p for name, p in trained.items() if p.ndim < 2}
+        self.parameters = decayed | plain
         self.optimizer = torch.optim.AdamW(
             [
-                {"params": decayed, "weight_decay": config.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
+                {"params": list(decayed.values()), "weight_decay": config.weight_decay},
+                {"params": list(plain.values()), "weight_decay": 0.0},
             ],
             lr=config.learning_rate,
             betas=(0.9, config.beta2),
@@ -117,13 +118,13 @@ class Trainer:
         flat = torch.cat(
             [
                 (p.grad if p.grad is not None else torch.zeros_like(p)).flatten()
-                for p in self.parameters
+                for p in self.parameters.values()
             ]
         )
         dist.all_reduce(flat)
         flat /= self.world_size
         offset = 0
-        for p in self.parameters:
+        for p in self.parameters.values():
             p.grad = like(p, flat[offset : offset + p.numel()].view_as(p))
             offset += p.numel()
         for buffer in self.model.buffers():  # codebooks: every process follows the first
@@ -143,11 +144,11 @@ class Trainer:
             return
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
-        for i, p in enumerate(self.parameters):
+        for name, p in self.parameters.items():
             state = self.optimizer.state.get(p)
             if state:
-                tensors[f"moment1.{i}"] = state["exp_avg"]
-                tensors[f"moment2.{i}"] = state["exp_avg_sq"]
+                tensors[f"moment1.{name}"] = state["exp_avg"]
+                tensors[f"moment2.{name}"] = state["exp_avg_sq"]
         part = self.checkpoint_path.with_suffix(".part")
         meta = {"step": str(self.step), "trained_s": str(self.trained_s)}
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, metadata=meta)
@@ -171,12 +172,12 @@ class Trainer:
             k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")
         }
         self.step, self.trained_s = int(meta["step"]), float(meta["trained_s"])
-        for i, p in enumerate(self.parameters):
-            if f"moment1.{i}" in tensors:
+        for name, p in self.parameters.items():
+            if f"moment1.{name}" in tensors:
                 self.optimizer.state[p] = {
                     "step": torch.tensor(float(self.step)),
-                    "exp_avg": like(p, tensors[f"moment1.{i}"]),
-                    "exp_avg_sq": like(p, tensors[f"moment2.{i}"]),
+                    "exp_avg": like(p, tensors[f"moment1.{name}"]),
+                    "exp_avg_sq": like(p, tensors[f"moment2.{name}"]),
                 }
         return True
 
@@ -274,7 +275,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
-        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), config.clip_norm)
         if not math.isfinite(float(norm)):
             raise FloatingPointError(f"gradient norm is {float(norm)} at step {self.step}: {log}")
         self.optimizer.step()

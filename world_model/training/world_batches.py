@@ -15,20 +15,22 @@ from torch import Tensor
 from world_model.checkpoint import load
 from world_model.engine.base import EVENT_HEADS
 from world_model.families import World, WorldConfig, make_world
+from world_model.families.car import LEAD_STATE, LEADS, PAST_ACTIONS
 from world_model.families.road import PLACES
-from world_model.families.world import PAST_ACTIONS, Known
 from world_model.heads import MOTIONS
 from world_model.precision import low_precision
 from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
+from world_model.training.ego import ego_labels, labelled
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
+from world_model.training.misled import MisledConfig, misled
 from world_model.training.rare import rare_windows
 from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
-# m/s, rad/s, m, rad, 1/m: what feeds them back isn't exact either
-EGO_NOISE = (0.2, 0.01, 0.1, 0.01, 0.0005)
+# m/s, rad/s, m, rad, 1/m, of the distance ahead, m/s: what feeds them back isn't exact either
+EGO_NOISE = (0.2, 0.01, 0.1, 0.01, 0.0005, 0.05, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,7 @@ class WorldTraining:
     still_share: float = (
         0.0  # share that sees no second frame: the ego state has to say how it moves
     )
-    # where the place is carried along: share that sees its past from a car turned aside by about
-    # `turned_rad`, but is told the true place. Else that hardly matters: the picture shows it as well
-    turned_share: float = 0.0
-    turned_rad: float = 0.02
+    misled: MisledConfig = field(default_factory=MisledConfig)
     rollout_share: float = 0.0  # share of each batch whose context the model has dreamed itself
     rollout_steps: int = 16  # training steps, and so frames, that a dream goes on for
     rollout_from: int = 0  # step at which dreams begin
@@ -100,6 +99,7 @@ class WorldBatches:
         if config.mirror:
             self.sides += [encode_drives(self.checkpoint, config.cache_dir, "train", mirrored=True)]
         starts = self.train.drives.window_ends(PAST_ACTIONS, config.rollout_steps + 1)
+        self.anywhere = self.train.drives.window_ends(1, 0)
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
         self.starts = starts[~crashed]
@@ -171,7 +171,14 @@ class WorldBatches:
 
     def ego(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """The ego state at the rows, 0 where unknown."""
-        return torch.from_numpy(data.drives.state_NS[rows, : self.model.ego_size]).nan_to_num()
+        return ego_labels(self.model, data.drives, rows)
+
+    def unsure(self, ego_BE: Tensor, generator: torch.Generator) -> Tensor:
+        """The ego state as inexact as what feeds it back."""
+        size = torch.tensor(EGO_NOISE[: ego_BE.shape[1]])
+        noise = size * torch.randn(ego_BE.shape, generator=generator)
+        noise[:, LEADS.start :][:, :1] *= ego_BE[:, LEADS.start :][:, :1]
+        return ego_BE + noise
 
     def motion(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """Speed and yaw rate at the rows, 0 where unknown."""
@@ -219,33 +226,14 @@ class WorldBatches:
         config = self.config
         data, rows = self.pick(count, generator)
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
-        ego = ego + torch.randn(ego.shape, generator=generator) * torch.tensor(
-            EGO_NOISE[: ego.shape[1]]
-        )
+        ego = self.unsure(ego, generator)
         forget = torch.rand(count, generator=generator) < config.forget_share
         past[forget, 1:] = past[forget, :1]
         actions[forget, :-1] = 0.0
         still = torch.rand(count, generator=generator) < config.still_share
         past[still, 1:] = past[still, :1]
-        if config.turned_share > 0 and self.model.road is not None:
-            aside = torch.rand(count, generator=generator) < config.turned_share
-            angle_B = config.turned_rad * torch.randn(count, generator=generator)
-            past[aside] = self.turned(past[aside], angle_B[aside])
+        past = misled(past, ego, self.model, self.checkpoint.tokenizer, config.misled, generator)
         return Contexts(data, rows, past, actions, ego)
-
-    @torch.no_grad()
-    def turned(self, past_BPChw: Tensor, angle_B: Tensor) -> Tensor:
-        """Maps of the past as a car would have seen them that pointed so many rad further to the left."""
-        reprojection, tokenizer = self.model.reprojection, self.checkpoint.tokenizer
-        if reprojection is None or not len(past_BPChw):
-            return past_BPChw
-        maps = past_BPChw.flatten(0, 1)
-        yaw_rate = (angle_B / reprojection.camera.dt_s).repeat_interleave(past_BPChw.shape[1])
-        motion = torch.stack([torch.zeros_like(yaw_rate), yaw_rate], 1)
-        with low_precision():
-            pictures = tokenizer.draw(maps).float().clamp(-1, 1)
-            seen = tokenizer.see(reprojection(pictures, maps, torch.zeros_like(maps), motion))
-        return self.quantizer.encode(seen.float()).latent_BChw.view_as(past_BPChw)
 
     @torch.no_grad()
     def foresee(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
@@ -277,20 +265,20 @@ class WorldBatches:
             generator=generator,
         )
         with low_precision():
-            condition = self.model.conditioning(actions, ego)
-            latent = self.model.dream(
-                self.quantizer, true, Known(past, foreseen, condition), chance
-            )
+            before = self.model.situation(past, foreseen, actions, ego)
+            latent = self.model.dream(self.quantizer, true, before, chance)
             read, _, _ = self.model.read(latent.float(), past[:, 0], actions, ego)
         after = self.model.go_on(ego, read.float())
         true_state = batch.state_BS[-len(past) :]
         # what was never labelled isn't carried, as in an engine
-        after[:, MOTIONS:] *= ~true_state[:, MOTIONS : after.shape[1]].isnan()
+        after[:, MOTIONS:] *= labelled(self.model, true_state)[:, MOTIONS:]
         rows = known.rows + 1
         seen = torch.stack([latent.float(), past[:, 0], foreseen], 1)
         if config.wake_the_lost:
             if self.model.road is not None:  # surer than what is read
                 read[:, PLACES] = after[:, PLACES]
+            if self.model.lead is not None:
+                read[:, LEAD_STATE] = after[:, LEADS.start]
             gone = lost(read, true_state).numpy()  # of free dreams, nearly always
             if gone.any():
                 seen[gone], _, after[gone] = self.context(known.data, rows[gone], generator)

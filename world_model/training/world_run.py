@@ -19,7 +19,7 @@ from world_model.engine.base import EVENT_HEADS, STATE_HEADS
 from world_model.engine.eager import EagerEngine
 from world_model.engine.step_graph import drift_statistics
 from world_model.families import World, make_world
-from world_model.families.world import PAST_ACTIONS, Known
+from world_model.families.car import PAST_ACTIONS
 from world_model.training.data import Drives
 from world_model.training.latents import EncodedDrives
 from world_model.training.loop import Log, Trainer
@@ -109,10 +109,9 @@ def teacher_forced(task: WorldTask, model: World) -> Log:
             ("shuffled_", actions[order], ego),
             ("moved_", actions[order], ego[order]),
         ):
-            condition = model.conditioning(taken, moving)
             ahead = model.foresee(task.checkpoint.tokenizer, past, taken, moving)
             alike = torch.Generator().manual_seed(0)  # the same chance under all actions
-            known = Known(past, ahead, condition)
+            known = model.situation(past, ahead, taken, moving)
             parts = model.losses(task.quantizer, frame, latent, known, None, alike)
             for k, value in enumerate(parts):
                 sums.setdefault(f"{prefix}nll_{k + 1}", []).append(value.item())

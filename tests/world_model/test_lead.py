@@ -1,0 +1,241 @@
+"""The vehicle ahead is carried along, corrected by what is read, and told to pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from world_model.checkpoint import save
+from world_model.engine.base import EVENT_HEADS
+from world_model.engine.eager import EagerEngine
+from world_model.families import make_world
+from world_model.families.car import LEADS
+from world_model.families.lead import NONE_M, Lead
+from world_model.families.reprojection import CameraConfig
+from world_model.training.ego import ego_labels
+from world_model.training.loop import LoopConfig
+from world_model.training.misled import MisledConfig
+from world_model.training.start import widened
+from world_model.training.world import WorldTask
+from world_model.training.world_batches import WorldBatches, WorldTraining
+
+CAR = replace(tiny.SEEING, road=True, lead=True)
+STRAIGHT = torch.zeros(1, 3)
+LATENT = (tiny.QUANTIZER.channels, *tiny.QUANTIZER.scales[-1])
+KNOWN = ("speed_mps", "yaw_rate_radps", "lane_offset_m", "heading_error_rad", "curvature_1pm")
+
+
+def tracker() -> Lead:
+    return Lead(8, (8, 16), CameraConfig())
+
+
+def followed(reads_m, own_mps, start=(20.0, 10.0)):
+    """The lead after frames in which these distances are read, NaN for whatever was expected."""
+    lead, state = tracker(), torch.tensor([start])
+    speed = torch.tensor([own_mps])
+    for read in reads_m:
+        expected = lead.expected(state, 0.1 * speed)
+        seen = expected[:, 0] if np.isnan(read) else torch.tensor([read])
+        state = lead.corrected(expected, seen, speed)
+    return state[0].tolist()
+
+
+@given(st.floats(0, 15), st.floats(0, 30))
+def test_an_unseen_vehicle_goes_on_at_its_speed(lead_mps, own_mps):
+    distance, speed = followed([np.nan] * 10, own_mps, (40.0, lead_mps))
+    assert distance == pytest.approx(40 + lead_mps - own_mps, abs=1e-3)
+    assert speed == pytest.approx(lead_mps, abs=1e-3)
+
+
+@given(st.floats(5, 15))
+def test_a_wrong_speed_is_corrected_by_distances_read(true_mps):
+    reads = [40 + (true_mps - 10) * 0.1 * (i + 1) for i in range(50)]
+    distance, speed = followed(reads, 10.0, (40.0, 10.0))
+    assert distance == pytest.approx(reads[-1], abs=0.5)
+    assert speed == pytest.approx(true_mps, abs=0.5)
+
+
+def test_a_vehicle_that_a_frame_lost_is_still_there_and_a_nearer_one_soon_believed():
+    lost, _ = followed([80.0] * 5, 10.0)
+    assert lost < 25
+    nearer, _ = followed([8.0] * 15, 10.0, (40.0, 20.0))
+    assert nearer == pytest.approx(8.0, abs=2.0)
+    none, _ = followed([80.0] * 50, 10.0, (80.0, 10.0))
+    assert none == 80.0
+
+
+@pytest.mark.parametrize(("place", "side"), [((0, 0, 0), 0), ((0, 0.1, 0), 1), ((0, -0.1, 0), -1),
+                                             ((1.5, 0, 0), 1), ((0, 0, 0.01), -1)])  # fmt: skip
+def test_it_covers_the_cells_where_the_lane_is(place, side):
+    cells = tracker().footprint(
+        torch.tensor([[20.0, 0.0]]), torch.tensor([place], dtype=torch.float32)
+    )
+    columns = cells[0, 0].sum(0)
+    middle = (columns * torch.arange(16)).sum() / columns.sum() - 7.5
+    assert middle * side > 0.3 if side else abs(float(middle)) < 1e-3
+    rows = cells[0, 0].sum(1)
+    assert rows[:3].sum() == rows[6:].sum() == 0  # about the horizon
+
+
+@given(st.floats(3, 60), st.floats(1, 10))
+def test_the_nearer_the_more_cells_and_none_where_there_is_no_vehicle(distance, nearer):
+    lead = tracker()
+    far, near, none = (
+        lead.footprint(torch.tensor([[d, 0.0]]), STRAIGHT)
+        for d in (distance + nearer, distance, NONE_M)
+    )
+    assert near.sum() > far.sum() > 0
+    assert not none.any()
+    assert near.max() <= 1 + 1e-5
+
+
+def test_it_begins_as_if_it_were_not_there_and_the_picture_follows_it():
+    torch.manual_seed(0)
+    plain = make_world("var", replace(CAR, lead=False), tiny.QUANTIZER)
+    world = make_world("var", CAR, tiny.QUANTIZER)
+    own, old = world.state_dict(), plain.state_dict()
+    world.load_state_dict(own | {k: widened(k, v, own[k].shape) for k, v in old.items()})
+    checkpoint = tiny.random_checkpoint(size=CAR)
+    quantizer = checkpoint.tokenizer.quantizer
+    past, actions = torch.randn(2, 3, *LATENT), torch.rand(2, 4, 2)
+    ego = torch.tensor([[5.0, 0.1, 0.2, 0.01, 0.0, 12.0, 6.0]] * 2)
+    frame = quantizer.encode(past[:, 0])
+    said = [
+        model(quantizer, frame, model.situation(past, past[:, 0], actions, state))
+        for model, state in ((plain, ego[:, : LEADS.start]), (world, ego))
+    ]
+    for one, other in zip(*said, strict=True):
+        torch.testing.assert_close(one, other)
+    elsewhere = ego + torch.tensor([0, 0, 0, 0, 0, 30.0, 0])
+    torch.nn.init.normal_(world.past_fine.weight)
+    here, there = (
+        world(quantizer, frame, world.situation(past, past[:, 0], actions, e))[-1]
+        for e in (ego, elsewhere)
+    )
+    assert not torch.equal(here, there)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_an_engine_carries_it_where_distances_were_labelled(labelled):
+    known = (*KNOWN, "lead_distance_m") if labelled else KNOWN
+    engine = EagerEngine(tiny.random_checkpoint(size=CAR, known_heads=known), 2, "cpu", "float32")
+    frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
+    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
+    begun = engine.state["ego_BE"][:, LEADS]
+    if labelled:
+        assert begun[:, 1].tolist() == [3.0, 3.0]  # as fast as the car: nothing else is known
+    with torch.no_grad():  # heads that read 32 m whatever there is
+        engine.world.reader.mean.weight.zero_()
+        engine.world.reader.mean.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 1.6]))
+    noise, action = np.full((2, engine.noise), 0.5, np.float32), np.zeros((2, 2), np.float32)
+    engine.state = {
+        **engine.state,
+        "ego_BE": np.float32([[3, 0, 0, 0, 0, 30, 0], [3, 0, 0, 0, 0, 30, 9]]),
+    }
+    out = engine.step(action, noise)
+    (closing, _), (leaving, _) = engine.state["ego_BE"][:, LEADS].tolist()
+    if labelled:
+        assert leaving - closing == pytest.approx(0.8 * 0.9, abs=0.01)
+        assert out.state["lead_distance_m"].tolist() == [closing, leaving]
+        assert out.shown["lead_distance_m"].tolist() == pytest.approx([32.0, 32.0])
+    else:
+        assert not engine.state["ego_BE"][:, LEADS].any()
+
+
+def test_the_place_says_what_happened_where_the_picture_does_not():
+    engine = EagerEngine(
+        tiny.random_checkpoint(size=CAR, known_heads=(*KNOWN, "lead_distance_m", "offroad")),
+        2,
+        "cpu",
+    )
+    frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
+    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
+    with torch.no_grad():
+        engine.world.reader.event.weight.zero_()
+        engine.world.reader.event.bias.fill_(-2.0)
+        last = engine.world.outcome.mlp[-1]
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([-9.0, 3.0]))
+    noise, action = np.full((2, engine.noise), 0.5, np.float32), np.zeros((2, 2), np.float32)
+    events = engine.step(action, noise).events
+    assert events["collision"].tolist() == pytest.approx([1 / (1 + np.exp(2))] * 2, rel=1e-3)
+    assert events["offroad"].tolist() == pytest.approx([1 / (1 + np.exp(-3))] * 2, rel=1e-3)
+
+
+@pytest.fixture
+def batches(tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
+    checkpoint = tiny.random_checkpoint(size=CAR)
+    save(tmp_path / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
+    config = WorldTraining(
+        cache_dir=str(cache),
+        tokenizer=str(tmp_path / "model"),
+        world=CAR,
+        rollout_steps=4,
+        context_flip=0.0,
+        forget_share=0.0,
+    )
+    return lambda share: WorldBatches(replace(config, misled=MisledConfig(swapped_share=share)))
+
+
+def test_some_windows_see_anothers_vehicle_and_are_told_their_own(batches):
+    own, swapped = (
+        batches(share).windows(16, torch.Generator().manual_seed(0)) for share in (0.0, 0.5)
+    )
+    assert torch.equal(own.ego_BE, swapped.ego_BE)
+    other = (own.past_BPChw != swapped.past_BPChw).any(2).any(1)
+    model = batches(0.0).model
+    covered = model.lead.footprint(own.ego_BE[:, LEADS], own.ego_BE[:, 2:5])[:, 0] > 0
+    assert other.any()
+    assert not other.flatten(1).any(1).all()
+    assert not (other & ~(covered | covered.roll(1, 0))).any()
+
+
+def test_labels_tell_the_speed_of_who_drives_ahead(batches):
+    task = batches(0.0)
+    drives = task.train.drives
+    drives.state_NS[:, 0], drives.state_NS[:, 5] = 10.0, 80.0
+    drives.state_NS[4:8, 5] = [
+        30.0,
+        30.2,
+        30.4,
+        12.0,
+    ]  # 2 m/s faster, then another comes in between
+    ego = ego_labels(task.model, drives, np.array([3, 5, 6, 7]))
+    assert ego[:, 5].tolist() == pytest.approx([80.0, 30.2, 30.4, 12.0])
+    assert ego[:, 6].tolist() == pytest.approx([10.0, 12.0, 12.0, 10.0], abs=1e-3)
+
+
+def test_events_by_the_place_are_learned(tmp_path, batches):
+    batches(0.0)
+    config = WorldTraining(
+        cache_dir=str(tmp_path / "cache"),
+        tokenizer=str(tmp_path / "model"),
+        world=CAR,
+        batch=2,
+        rollout_steps=4,
+        view_pairs=1,
+        loop=LoopConfig(run_dir=str(tmp_path / "run"), steps=1),
+    )
+    task = WorldTask(config)
+    drives = task.train.drives
+    drives.state_NS[:, 2] = np.random.default_rng(0).uniform(-4, 4, len(drives))
+    drives.event_NE[:, EVENT_HEADS.index("offroad")] = drives.state_NS[:, 2] < -2
+    optimizer = torch.optim.Adam(task.model.outcome.parameters(), 0.01)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        loss = task.outcome_loss(generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    ego = ego_labels(task.model, drives, task.anywhere)
+    said = task.model.by_place(ego)[:, EVENT_HEADS.index("offroad")] > 0
+    true = torch.from_numpy(drives.event_NE[task.anywhere, EVENT_HEADS.index("offroad")]) > 0.5
+    assert true.any()
+    assert (said == true).float().mean() > 0.9

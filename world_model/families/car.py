@@ -1,0 +1,150 @@
+"""The car that a world is seen from: what a picture is told of it, what the heads read, how it goes on.
+
+Shapes as in `families.world`. The ego inputs E are speed_mps and yaw_rate_radps; with `WorldConfig.road` the
+three of a place as well, with `WorldConfig.lead` the distance_m and speed_mps of the vehicle ahead.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from world_model.engine.base import STATE_HEADS
+from world_model.families.config import WorldConfig
+from world_model.families.lead import Lead
+from world_model.families.outcome import Outcome
+from world_model.families.reprojection import CameraConfig
+from world_model.families.road import PLACES, Road
+from world_model.heads import EGO_SCALES, MOTIONS, StateReader
+from world_model.layers import Conditioning
+
+PAST_ACTIONS = 4
+LEADS = slice(PLACES.stop, PLACES.stop + 2)
+POSE = slice(PLACES.start, PLACES.stop - 1)
+"""Lane offset and heading error. (The curvature of a place is at the car, that of the states lies ahead.)"""
+LEAD_STATE = STATE_HEADS.index("lead_distance_m")
+
+
+class Told(NamedTuple):
+    """What a picture is told before it is drawn."""
+
+    condition_BD: Tensor
+    lead_B1hw: Tensor | None  # the cells where a vehicle ahead is expected
+
+
+class Car(nn.Module):
+    """What is known of the car besides the picture.
+
+    Args:
+        config: says what is carried along.
+        channels: C.
+        map_size: (h, w).
+    """
+
+    def __init__(self, config: WorldConfig, channels: int, map_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.config, width = config, config.width
+        camera = config.camera or CameraConfig()
+        self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), width)
+        self.road = Road(width, camera.dt_s) if config.road else None
+        self.lead = Lead(width, map_size, camera) if config.lead else None
+        self.outcome = Outcome() if config.lead else None
+        self.reader = StateReader(channels, width, map_size, PAST_ACTIONS)
+
+    @property
+    def ego_states(self) -> tuple[str, ...]:
+        """The states that the ego inputs are made of: E names."""
+        ego = STATE_HEADS[: PLACES.stop if self.road is not None else MOTIONS]
+        return ego if self.lead is None else ego + (STATE_HEADS[LEAD_STATE],) * 2
+
+    @property
+    def ego_size(self) -> int:
+        """E."""
+        return len(self.ego_states)
+
+    def moving(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
+        """(B, D) vector of the last four actions (newest last), speed and yaw rate: what the heads are told.
+        They read the place, and are not told it."""
+        ego = ego_BE[:, :MOTIONS] / torch.tensor(EGO_SCALES, device=ego_BE.device)
+        out: Tensor = self.condition(torch.cat([actions_BMA.flatten(1), ego], 1))
+        return out
+
+    def told(self, actions_BMA: Tensor, ego_BE: Tensor) -> Told:
+        """What the next picture is told, of the last four actions and the ego state before the newest."""
+        condition, footprint = self.moving(actions_BMA, ego_BE), None
+        if self.road is not None:
+            motion_B2 = self.reader.kinematics(actions_BMA, ego_BE)[0].detach()
+            condition = condition + self.road(ego_BE, motion_B2)
+            if self.lead is not None:
+                way = self.road.way(ego_BE, motion_B2)
+                lead_B2 = self.lead.expected(ego_BE[:, LEADS], way)
+                condition = condition + self.lead(lead_B2, motion_B2[:, 0])
+                footprint = self.lead.footprint(lead_B2, self.road.expected(ego_BE, motion_B2))
+        return Told(condition, footprint)
+
+    def read(
+        self, new_BChw: Tensor, old_BChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the heads say of a new frame: see `StateReader`. They learn from the conditioning but may not
+        bend it: it belongs to the picture."""
+        moving = self.moving(actions_BMA, ego_BE).detach()
+        state, log_scale, event = self.reader(new_BChw, old_BChw, moving, actions_BMA, ego_BE)
+        return state, log_scale, event
+
+    def nudge(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor | None:
+        """See `Road.nudge`; `actions_BMA` end with the one to come. None where nothing is made up for."""
+        if self.road is None or not self.config.place_gain:
+            return None
+        led_here = torch.cat([actions_BMA[:, :1], actions_BMA[:, :-1]], 1)
+        read, log_scale, _ = self.read(past_BPChw[:, 0], past_BPChw[:, 1], led_here, ego_BE)
+        unsure = log_scale.exp() * self.reader.scale_S
+        carried, shown, doubt = (x[:, PLACES].float() for x in (ego_BE, read, unsure))
+        return self.road.nudge(carried, shown, doubt, self.config.place_gain)
+
+    def begin(self, motion_B2: Tensor, state_BS: Tensor) -> Tensor:
+        """The ego state (B, E) with this motion, in a frame from outside of which the heads say
+        `state_BS`."""
+        ego = [motion_B2]
+        if self.road is not None:
+            ego.append(state_BS[:, PLACES])
+        if self.lead is not None:  # of its speed nothing is known
+            ego += [state_BS[:, LEAD_STATE, None], motion_B2[:, :1]]
+        return torch.cat(ego, 1)
+
+    def go_on(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:
+        """The ego state (B, E) after a step, at whose end the heads said `state_BS`."""
+        motion = state_BS[:, :MOTIONS]
+        if self.road is None:
+            return motion
+        way = self.road.way(ego_BE, motion)
+        place = self.road.expected(ego_BE, motion)
+        ego = [motion, self.road.corrected(place, state_BS[:, PLACES], way)]
+        if self.lead is not None:
+            lead = self.lead.expected(ego_BE[:, LEADS], way)
+            ego.append(self.lead.corrected(lead, state_BS[:, LEAD_STATE], motion[:, 0]))
+        return torch.cat(ego, 1)
+
+    def stated(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:
+        """What is known of the car (B, S) after a step that led to this ego state and at whose end the heads
+        said `state_BS`: what is carried along is known better than it can be read."""
+        known = state_BS.clone()
+        if self.road is not None:
+            known[:, POSE] = ego_BE[:, POSE]
+        if self.lead is not None:
+            known[:, LEAD_STATE] = ego_BE[:, LEADS.start]
+        return known
+
+    def by_place(self, ego_BE: Tensor) -> Tensor | None:
+        """Logits of the events (B, E) by where the car is; None where no vehicle ahead is carried along."""
+        if self.outcome is None:
+            return None
+        logits: Tensor = self.outcome(ego_BE[:, PLACES], ego_BE[:, LEADS.start], ego_BE[:, 0])
+        return logits
+
+    def happened(self, ego_BE: Tensor, event_BE: Tensor) -> Tensor:
+        """Probabilities of the events (B, E), of which the heads said `event_BE` by the picture: the greater
+        of that and of what the place says."""
+        logits = self.by_place(ego_BE)
+        return event_BE if logits is None else torch.maximum(event_BE, logits.sigmoid())

@@ -1,0 +1,113 @@
+"""The vehicle ahead, carried along from step to step.
+
+A vehicle is a few cells of the picture, each drawn from the last one, and a frame that draws it badly is all
+that the next one has of it: within seconds it comes apart, or one stands where none was. But a vehicle that
+was there is there: its distance goes on by its speed and the car's own. So both are carried, as a tracker of
+radar echoes does it (an alpha-beta filter, Kalata 1984), corrected by what is read, and the next frame is
+told where to show a vehicle: as numbers, and as a map of the cells that it covers.
+
+Shapes: B batch, D width, h w latent map, lead (B, 2): distance_m and speed_mps of the vehicle ahead, place
+(B, 3) as in `families.road`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from world_model.families.reprojection import CameraConfig, Reprojection
+from world_model.layers import Conditioning
+
+NONE_M = 75.0
+"""Labels end at 80 m: what is so far ahead isn't there."""
+FASTEST_MPS = 40.0
+ALPHA, BETA = 0.2, 0.02
+"""How much of what a frame shows, against what was expected of it, is believed at each step: of the distance,
+and of it in a step's time of the speed."""
+DOUBT_SHARE, DOUBT_M = 0.1, 1.0
+"""What is read farther off than so much counts as this much: a vehicle doesn't leap away."""
+NEW_SHARE, NEW_BELIEF = 0.6, 0.2
+"""One that is read nearer than that share of the distance is another: it came in between, and is believed so
+fast."""
+
+WIDE_M, TALL_M = 2.0, 1.6
+TAIL_M = 2.0  # from the camera to the car's front, where distances begin
+
+
+class Lead(nn.Module):
+    """Tells where a vehicle is expected. Begins as if it weren't there.
+
+    Args:
+        width: D.
+        map_size: (h, w).
+        camera: that draws the pictures.
+    """
+
+    left_w: Tensor
+    top_h: Tensor
+
+    def __init__(self, width: int, map_size: tuple[int, int], camera: CameraConfig) -> None:
+        super().__init__()
+        self.camera = camera
+        self.condition = Conditioning(2, width)
+        last = self.condition.mlp[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        view = Reprojection.reach(map_size, camera)
+        for name, count, reach in zip(("top_h", "left_w"), map_size, view, strict=True):
+            edges = reach * (torch.arange(count) * 2 / count - 1)
+            self.register_buffer(name, edges, persistent=False)
+        self.cell = tuple(2 * r / n for r, n in zip(view, map_size, strict=True))
+
+    def forward(self, lead_B2: Tensor, speed_mps_B: Tensor) -> Tensor:
+        """What is added to the conditioning (B, D), of the lead expected and the car's speed."""
+        distance, speed = lead_B2.unbind(1)
+        near = there(distance)
+        closing = near * (speed - speed_mps_B) / 10.0
+        told = torch.stack([1 - (distance.clamp_min(1.0) / NONE_M).log() * near, closing], 1)
+        out: Tensor = self.condition(told)
+        return out
+
+    def footprint(self, lead_B2: Tensor, place_B3: Tensor) -> Tensor:
+        """The share of each cell that the vehicle covers, which drives in the middle of the car's lane:
+        (B, 1, h, w)."""
+        offset, heading, curvature = place_B3.unbind(1)
+        away = (lead_B2[:, 0] + TAIL_M).clamp_min(2.0)
+        right = (offset + heading * away - curvature * away.square() / 2) / away
+        # nose up: all lies lower in the picture
+        down = self.camera.height_m / away + self.camera.pitch_rad
+        across = overlap(self.left_w, self.cell[1], right - WIDE_M / 2 / away, WIDE_M / away)
+        along = overlap(self.top_h, self.cell[0], down - TALL_M / away, TALL_M / away)
+        covered = along.unsqueeze(2) * across.unsqueeze(1) * there(lead_B2[:, 0]).view(-1, 1, 1)
+        return covered.unsqueeze(1)
+
+    def expected(self, lead_B2: Tensor, way_m_B: Tensor) -> Tensor:
+        """The lead after a step in which the car drove so far."""
+        distance, speed = lead_B2.unbind(1)
+        gone = torch.where(distance < NONE_M, self.camera.dt_s * speed - way_m_B, 0.0)
+        return torch.stack([(distance + gone).clamp(0.0, 80.0), speed], 1)
+
+    def corrected(self, expected_B2: Tensor, read_m_B: Tensor, speed_mps_B: Tensor) -> Tensor:
+        """The lead to go on with after a frame in which that distance was read, at the car's own speed."""
+        distance, speed = expected_B2.unbind(1)
+        off, doubt = read_m_B - distance, DOUBT_SHARE * distance + DOUBT_M
+        off = torch.minimum(torch.maximum(off, -doubt), doubt)
+        faster = speed + BETA / self.camera.dt_s * off
+        tracked = torch.stack([distance + ALPHA * off, faster.clamp(0.0, FASTEST_MPS)], 1)
+        nearer = torch.lerp(distance, read_m_B, NEW_BELIEF)
+        other = torch.stack([nearer, speed_mps_B], 1)  # nothing else is known of its speed
+        is_other = (read_m_B < NEW_SHARE * distance) | (distance >= NONE_M)
+        return torch.where(is_other.unsqueeze(1), other, tracked).clamp_min(0.0)
+
+
+def there(distance_m_B: Tensor) -> Tensor:
+    """1 for a vehicle, 0 for none, and in between where labels end."""
+    return ((NONE_M - distance_m_B) / 10.0).clamp(0.0, 1.0)
+
+
+def overlap(edges_n: Tensor, size: float, start_B: Tensor, length_B: Tensor) -> Tensor:
+    """The share of each cell, from its edge on, that lies between start and start + length: (B, n)."""
+    begin = torch.maximum(edges_n, start_B.unsqueeze(1))
+    end = torch.minimum(edges_n + size, (start_B + length_B).unsqueeze(1))
+    return ((end - begin) / size).clamp_min(0.0)
