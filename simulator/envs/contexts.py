@@ -27,7 +27,9 @@ class Context:
     scenario: str
     frames_THWC: Frame
     actions_TA: Action  # row t was taken after frame t; the last row is zero
-    ego_TE: NDArray[np.float32]  # speed_mps, yaw_rate_radps; zero where not recorded
+    ego_TE: NDArray[
+        np.float32
+    ]  # `STATE_HEADS`; speed and yaw rate 0, the others NaN where not recorded
     last: EgoState  # of the last frame, NaN where not recorded, progress zero
     speed_limit_mps: float
 
@@ -113,14 +115,15 @@ def read_context(path: Path, frames: int = 8) -> Context:
     actions = episode.actions[:count].copy()
     actions[-1] = 0.0
     column = {name: episode.steps.get(name, np.full(count, np.nan)) for name in STATE_HEADS}
-    ego = np.stack([column["speed_mps"], column["yaw_rate_radps"]], axis=1)[:count]
+    ego = np.stack([column[name] for name in STATE_HEADS], 1)[:count].astype(np.float32)
+    ego[:, :2] = np.nan_to_num(ego[:, :2])
     limits = episode.steps.get("speed_limit_mps")
     limit = float(limits[count - 1]) if limits is not None else float("nan")
     return Context(
         scenario=str(episode.meta.get("scenario") or path.parent.name),
         frames_THWC=np.stack(pictures),
         actions_TA=np.nan_to_num(actions).astype(np.float32),
-        ego_TE=np.nan_to_num(ego).astype(np.float32),
+        ego_TE=ego,
         last=EgoState(
             **{name: float(column[name][count - 1]) for name in STATE_HEADS},
             progress_m=0.0,

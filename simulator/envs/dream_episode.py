@@ -19,8 +19,6 @@ from simulator.envs.info import TerminationReason
 from simulator.envs.spaces import Action
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
 
-GAP_AHEAD_M = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class DreamRules:
@@ -98,7 +96,7 @@ class DreamEpisode:
         before, self.reanchored = self.ego, False
         self.surprise = float(out.surprise_B[row])
         self.drift_score = float(out.drift_B[row])
-        self.picture_gap_m = picture_gap_m(out, row)
+        self.picture_gap_m = float(out.picture_gap_m[row])
         happened = {
             name: self._confirmed(
                 name,
@@ -194,14 +192,3 @@ class DreamEpisode:
         if self.limit_steps is not None and self.steps >= self.limit_steps:
             return "time_limit"
         return ""
-
-
-def picture_gap_m(out: StepOutput, row: int) -> float:
-    """How far beside the car's lane `GAP_AHEAD_M` ahead the picture shows it; NaN where that isn't known."""
-    if not {"lane_offset_m", "heading_error_rad"} <= out.known:
-        return math.nan
-    aside, turned = (
-        float(out.state[name][row] - out.shown[name][row])
-        for name in ("lane_offset_m", "heading_error_rad")
-    )
-    return abs(aside + GAP_AHEAD_M * turned)

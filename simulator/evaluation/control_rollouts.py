@@ -74,8 +74,8 @@ def dream(
 
 
 def said(out: StepOutput, count: int) -> NDArray[np.float32]:
-    """States of the first `count` dreams by the model's heads, (count, S); NaN where untrained."""
-    states = np.stack([out.state[name][:count] for name in STATE_HEADS], 1)
+    """States of the first `count` dreams as the model's heads read them, (count, S); NaN where untrained."""
+    states = np.stack([out.shown[name][:count] for name in STATE_HEADS], 1)
     states[:, [name not in out.known for name in STATE_HEADS]] = np.nan
     return states
 

@@ -17,7 +17,7 @@ from simulator.evaluation.intervals import Interval, statistic_interval
 from simulator.evaluation.open_loop_clips import Clips
 from simulator.evaluation.report import Table, Verdict, table
 
-SIGNALS = ("surprise", "drift_score")
+SIGNALS = ("surprise", "drift_score", "picture_gap_m")
 WORST = 0.25
 TELLING = 0.8
 

@@ -96,6 +96,7 @@ def dream_and_compare(subject: Subject, rows: Rows, count: int, clips: Clips) ->
             compare(subject, moment, h, clips)
             clips.add("dream", "surprise", h, out.surprise_B[:count])
             clips.add("dream", "drift_score", h, out.drift_B[:count])
+            clips.add("dream", "picture_gap_m", h, out.picture_gap_m[:count])
         old = new
 
 

@@ -77,6 +77,7 @@ class ToyEngine:
             frame_BHWC=frame if self.decode else None,
             state=numbers,
             shown=numbers | {"heading_error_rad": 0.05 * action_BA[:, 0]},  # turns half as far
+            unsure=dict.fromkeys(STATE_HEADS, np.full(self.batch_size, 0.1, np.float32)),
             events={
                 "collision": self._at(self._collision_ages),
                 "offroad": self._at(self._offroad_ages),

@@ -143,6 +143,7 @@ class PaintedEngine:
             self.frame,
             {name: said[:, i] for i, name in enumerate(STATE_HEADS)},
             {name: said[:, i] for i, name in enumerate(STATE_HEADS)},
+            dict.fromkeys(STATE_HEADS, zeros),
             dict.fromkeys(EVENT_HEADS, zeros),
             self.known,
             zeros,

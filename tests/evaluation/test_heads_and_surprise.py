@@ -120,6 +120,7 @@ def test_surprise_is_worth_what_it_tells_of_wrong_frames(sign, area):
         clips.add("dream", "state_error", h, error)
         clips.add("dream", "surprise", h, sign * error)
         clips.add("dream", "drift_score", h, np.zeros(8))
+        clips.add("dream", "picture_gap_m", h, np.full(8, np.nan))  # a model that carries no place
     found = foreboding(clips)
     assert found.overall["surprise"].value == pytest.approx(area, nan_ok=True)
     assert found.by_horizon["surprise"][5].value == pytest.approx(area, nan_ok=True)

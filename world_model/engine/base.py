@@ -33,6 +33,9 @@ EVENT_HEADS = ("collision", "offroad")
 """Probabilities of the events that end an episode."""
 
 
+GAP_AHEAD_M = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class StepOutput:
     """What one step yields, for each element of the batch."""
@@ -42,6 +45,9 @@ class StepOutput:
     # the same as the heads read it in the new picture: what isn't carried along from step to step is known
     # from there, what is may differ, and by as much the picture is wrong
     shown: Mapping[str, NDArray[np.float32]]
+    unsure: Mapping[
+        str, NDArray[np.float32]
+    ]  # how much that errs by their own account, in the states' units
     events: Mapping[str, NDArray[np.float32]]  # EVENT_HEADS -> (B,) probabilities in [0, 1]
     known: frozenset[str]  # heads this checkpoint was trained on; the others are noise
     # mean entropy of the sampled tokens' distributions, nats; NaN where a family says no odds
@@ -49,6 +55,17 @@ class StepOutput:
     drift_B: NDArray[np.float32]  # 0 inside the training range of image statistics, grows outside
     tokens_BL: NDArray[np.int16]  # -1 where a scale was left out
     latent_BChw: NDArray[np.float32]
+
+    @property
+    def picture_gap_m(self) -> NDArray[np.float32]:
+        """How far beside the car's lane `GAP_AHEAD_M` ahead the picture shows it (B,); NaN where that isn't
+        known, 0 where what the picture shows is all that is known."""
+        aside, turned = (
+            self.state[name] - self.shown[name] for name in ("lane_offset_m", "heading_error_rad")
+        )
+        gap = np.abs(aside + GAP_AHEAD_M * turned).astype(np.float32)
+        told = {"lane_offset_m", "heading_error_rad"} <= self.known
+        return gap if told else np.full_like(gap, np.nan)
 
 
 class Engine(Protocol):
@@ -82,7 +99,9 @@ class Engine(Protocol):
         slots: Sequence[int] | None = None,
     ) -> None:
         """Start from recorded frames. Action t was taken after frame t; the last one is ignored
-        (the first `step` brings it). `slots` restricts the reset to some elements of the batch."""
+        (the first `step` brings it). The ego states E are speed_mps and yaw_rate_radps, or all of
+        `STATE_HEADS`; NaN where unknown: then the heads read what has to be known in the frames. `slots`
+        restricts the reset to some elements of the batch."""
 
     def append_frame(
         self,

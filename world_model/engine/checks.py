@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from world_model.engine.base import Array
+from world_model.engine.base import STATE_HEADS, Array
+from world_model.heads import MOTIONS
 
 
 def within(name: str, array: Array, low: float, high: float) -> Array:
@@ -49,10 +50,12 @@ def checked_context(
     if pictures.dtype != np.uint8 or pictures.shape[1] < 1:
         raise ValueError(f"context frames must be uint8, at least one; got {pictures.dtype}")
     taken, moving = np.asarray(actions, np.float32), np.asarray(ego, np.float32)
-    wanted = (count, pictures.shape[1], 2)
-    if taken.shape != wanted or moving.shape != wanted:
+    steps = (count, pictures.shape[1])
+    sizes = (MOTIONS, len(STATE_HEADS))
+    if taken.shape != (*steps, 2) or moving.shape not in [(*steps, size) for size in sizes]:
         raise ValueError(
-            f"context actions {taken.shape} and ego {moving.shape} must both have shape {wanted}"
+            f"context actions {taken.shape} and ego {moving.shape} must have shapes {(*steps, 2)} and"
+            f" {(*steps, MOTIONS)}, or {(*steps, len(STATE_HEADS))} with all of {', '.join(STATE_HEADS)}"
         )
     return pictures, taken, moving
 

@@ -154,7 +154,8 @@ class DreamEngine(ABC):
         )
         steps = frames.shape[1]
         taken = within("context actions but the last", actions[:, :-1], -1.0, 1.0)
-        newest = self._tensor(known_ego(ego[:, -1]))
+        moving = known_ego(ego)[..., :MOTIONS]
+        newest = self._tensor(moving[:, -1])
         last = frames[:, -PAST_FRAMES:]
         flat = self._tensor(last.reshape(-1, *self.frame_shape))
         latents = self.tokenizer.quantizer.encode(self.tokenizer.latents(flat)).latent_BChw
@@ -162,14 +163,14 @@ class DreamEngine(ABC):
         padded = np.pad(taken, ((0, 0), (PAST_ACTIONS, 0), (0, 0)))  # before them: no action
         done = self._tensor(padded[:, -PAST_ACTIONS:])
         if steps > 1:
-            was = self._tensor(known_ego(ego[:, -2]))
+            was = self._tensor(moving[:, -2])
             past = self.world.remember(self.tokenizer, maps[:, -1], maps[:, -2], done, was)
         else:  # a single frame: as if the world had stood still
             was, past = newest, maps.expand(-1, PAST_MAPS, -1, -1, -1)
         self._past_BPChw[rows] = past
         self._picture_BCHW = self.origin = None
         self._actions_BMA[rows] = done[:, 1:]
-        self._ego_BE[rows] = self._placed(newest, past, done, was)
+        self._ego_BE[rows] = self._placed(newest, past, done, was, ego[:, -2:])
 
     @torch.inference_mode()
     def append_frame(
@@ -214,7 +215,7 @@ class DreamEngine(ABC):
         led_here = Origin(was, ahead, actions, ego, out.tokens_BL.clone())
         self._advance(action, self.world.go_on(self._ego_BE, out.state_BS) * self._fed_E)
         self._picture_BCHW, self.origin = out.picture_BCHW, led_here
-        shown = out.state_BS.cpu().numpy()
+        shown, unsure = out.state_BS.cpu().numpy(), out.unsure_BS.cpu().numpy()
         events = out.event_BE
         if bool(self._fed_E.all()):
             events = self.world.happened(self._ego_BE, events)
@@ -224,6 +225,7 @@ class DreamEngine(ABC):
             out.frame_BHWC.cpu().numpy() if self.decode else None,
             {name: states[:, i].copy() for i, name in enumerate(STATE_HEADS)},
             {name: shown[:, i].copy() for i, name in enumerate(STATE_HEADS)},
+            {name: unsure[:, i].copy() for i, name in enumerate(STATE_HEADS)},
             {name: event[:, i].copy() for i, name in enumerate(EVENT_HEADS)},
             self.known,
             out.surprise_B.cpu().numpy(),
@@ -278,17 +280,27 @@ class DreamEngine(ABC):
     # -- helpers -----------------------------------------------------------------------------
 
     def _placed(
-        self, motion_B2: Tensor, past_BPChw: Tensor, actions_BMA: Tensor, before_BE: Tensor
+        self,
+        motion_B2: Tensor,
+        past_BPChw: Tensor,
+        actions_BMA: Tensor,
+        before_BE: Tensor,
+        labels_BTS: NDArray[np.float32] | None = None,
     ) -> Tensor:
         """The ego state with a given motion and, where they are carried, the place and the vehicle ahead that
         the newest frame shows.
 
-        `actions_BMA` led there from the ego state before, of which only the motion counts.
+        `actions_BMA` led there from the ego state before, of which only the motion counts. `labels_BTS` are
+        the last frames' states, as far as they are known (of all states, or of the motion alone).
         """
         if self.world.road is None:
             return motion_B2
         read, _, _ = self.world.read(past_BPChw[:, 0], past_BPChw[:, 1], actions_BMA, before_BE)
-        return self.world.begin(motion_B2, read) * self._fed_E
+        if labels_BTS is None or labels_BTS.shape[2] < read.shape[1]:
+            return self.world.begin(motion_B2, read) * self._fed_E
+        labels = self._tensor(labels_BTS)
+        known = torch.where(labels[:, -1].isnan(), read, labels[:, -1])
+        return self.world.begin(motion_B2, known, labels[:, 0]) * self._fed_E
 
     def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
         self._picture_BCHW = self.origin = None

@@ -40,6 +40,7 @@ class StepTensors(NamedTuple):
     latent_BChw: Tensor
     tokens_BL: Tensor
     state_BS: Tensor
+    unsure_BS: Tensor  # Laplace scales of the states, in their units
     event_BE: Tensor  # probabilities
     surprise_B: Tensor
     drift_B: Tensor
@@ -86,7 +87,7 @@ class StepGraph(nn.Module):
         latent, tokens = self.world.generate(self.quantizer, known, chance, self.scales)
         drawn = sum(part.shape[1] for part in tokens)
         left_out = tokens[0].new_full((len(latent), self.quantizer.config.tokens - drawn), -1)
-        state, _, event = self.world.read(latent, past_BPChw[:, 0], actions_BMA, ego_BE)
+        state, log_scale, event = self.world.read(latent, past_BPChw[:, 0], actions_BMA, ego_BE)
         picture = picture_BCHW
         if self.decode or self.world.reprojection is not None:
             picture = self.codec.draw(latent)
@@ -97,6 +98,7 @@ class StepGraph(nn.Module):
             latent,
             torch.cat([*tokens, left_out], 1) if left_out.shape[1] else torch.cat(tokens, 1),
             state,
+            log_scale.exp() * self.world.reader.scale_S,
             event.sigmoid(),
             chance.surprise(),
             self.drift(latent),

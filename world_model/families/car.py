@@ -103,14 +103,23 @@ class Car(nn.Module):
         carried, shown, doubt = (x[:, PLACES].float() for x in (ego_BE, read, unsure))
         return self.road.nudge(carried, shown, doubt, self.config.place_gain)
 
-    def begin(self, motion_B2: Tensor, state_BS: Tensor) -> Tensor:
-        """The ego state (B, E) with this motion, in a frame from outside of which the heads say
-        `state_BS`."""
+    def begin(self, motion_B2: Tensor, state_BS: Tensor, before_BS: Tensor | None = None) -> Tensor:
+        """The ego state (B, E) with this motion, in a frame from outside.
+
+        Args:
+            motion_B2: speed and yaw rate.
+            state_BS: what is known of the frame, or what the heads say of it.
+            before_BS: what is known of the frame before, NaN where nothing is.
+        """
         ego = [motion_B2]
         if self.road is not None:
             ego.append(state_BS[:, PLACES])
-        if self.lead is not None:  # of its speed nothing is known
-            ego += [state_BS[:, LEAD_STATE, None], motion_B2[:, :1]]
+        if self.lead is not None:
+            distance, own = state_BS[:, LEAD_STATE], motion_B2[:, 0]
+            was = (
+                distance.new_full((), torch.nan) if before_BS is None else before_BS[:, LEAD_STATE]
+            )
+            ego.append(torch.stack([distance, self.lead.speed(distance, was, own)], 1))
         return torch.cat(ego, 1)
 
     def go_on(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:

@@ -21,14 +21,16 @@ from world_model.layers import Conditioning
 NONE_M = 75.0
 """Labels end at 80 m: what is so far ahead isn't there."""
 FASTEST_MPS = 40.0
-ALPHA, BETA = 0.2, 0.02
+ALPHA, BETA = 0.1, 0.005
 """How much of what a frame shows, against what was expected of it, is believed at each step: of the distance,
 and of it in a step's time of the speed."""
 DOUBT_SHARE, DOUBT_M = 0.1, 1.0
 """What is read farther off than so much counts as this much: a vehicle doesn't leap away."""
-NEW_SHARE, NEW_BELIEF = 0.6, 0.2
-"""One that is read nearer than that share of the distance is another: it came in between, and is believed so
-fast."""
+NEW_SHARE, NEW_BELIEF = 0.6, 0.4
+"""One that is read nearer than that share of the distance is another: it came in between. The nearer it is,
+the more it is believed, up to so much a step."""
+LEAP_M = 3.0
+"""Who is so much nearer or farther than a step before is another."""
 
 WIDE_M, TALL_M = 2.0, 1.6
 TAIL_M = 2.0  # from the camera to the car's front, where distances begin
@@ -82,6 +84,14 @@ class Lead(nn.Module):
         covered = along.unsqueeze(2) * across.unsqueeze(1) * there(lead_B2[:, 0]).view(-1, 1, 1)
         return covered.unsqueeze(1)
 
+    def speed(self, distance_m_B: Tensor, was_m_B: Tensor, speed_mps_B: Tensor) -> Tensor:
+        """How fast the vehicle drives (B,) by its distances now and a step before, at the car's own speed: as
+        fast as the car where one of them is unknown (NaN), or there is none, or another."""
+        gone = distance_m_B - was_m_B
+        same = (gone.abs() < LEAP_M) & (distance_m_B < NONE_M)
+        faster = torch.where(same, gone, 0.0) / self.camera.dt_s
+        return (speed_mps_B + faster).clamp(0.0, FASTEST_MPS)
+
     def expected(self, lead_B2: Tensor, way_m_B: Tensor) -> Tensor:
         """The lead after a step in which the car drove so far."""
         distance, speed = lead_B2.unbind(1)
@@ -95,7 +105,8 @@ class Lead(nn.Module):
         off = torch.minimum(torch.maximum(off, -doubt), doubt)
         faster = speed + BETA / self.camera.dt_s * off
         tracked = torch.stack([distance + ALPHA * off, faster.clamp(0.0, FASTEST_MPS)], 1)
-        nearer = torch.lerp(distance, read_m_B, NEW_BELIEF)
+        nearness = (1 - read_m_B / (NEW_SHARE * distance).clamp_min(1.0)).clamp(0.0, 1.0)
+        nearer = torch.lerp(distance, read_m_B, NEW_BELIEF * nearness)
         other = torch.stack([nearer, speed_mps_B], 1)  # nothing else is known of its speed
         is_other = (read_m_B < NEW_SHARE * distance) | (distance >= NONE_M)
         return torch.where(is_other.unsqueeze(1), other, tracked).clamp_min(0.0)

@@ -11,25 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_model.families.car import LEAD_STATE, LEADS
-from world_model.families.lead import FASTEST_MPS, NONE_M
 from world_model.families.world import World
 from world_model.training.data import Drives
-
-LEAP_M = 3.0
-"""Who is so much nearer or farther than a step before is another."""
 
 
 def ego_labels(world: World, drives: Drives, rows_N: NDArray[np.int64]) -> Tensor:
     """The ego state at the rows (N, E), 0 where unknown; no row may be a drive's first."""
-    state_NS = drives.state_NS[rows_N]
-    ego = state_NS[:, : min(world.ego_size, LEADS.start)]
+    state = torch.from_numpy(drives.state_NS[rows_N])
+    ego = state[:, : min(world.ego_size, LEADS.start)]
     if world.lead is not None:
-        distance, speed = state_NS[:, LEAD_STATE], state_NS[:, 0]
-        gone = distance - drives.state_NS[rows_N - 1, LEAD_STATE]
-        same = (np.abs(gone) < LEAP_M) & (distance < NONE_M)
-        lead = speed + np.where(same, gone, 0.0) / world.lead.camera.dt_s
-        ego = np.column_stack([ego, distance, lead.clip(0.0, FASTEST_MPS)])
-    return torch.from_numpy(np.nan_to_num(ego.astype(np.float32)))
+        was, distance = torch.from_numpy(drives.state_NS[rows_N - 1]), state[:, LEAD_STATE]
+        lead = world.lead.speed(distance, was[:, LEAD_STATE], state[:, 0])
+        ego = torch.cat([ego, distance[:, None], lead[:, None]], 1)
+    return ego.nan_to_num()
 
 
 def labelled(world: World, state_BS: Tensor) -> Tensor:

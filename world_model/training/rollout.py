@@ -16,8 +16,7 @@ def start_engine(engine: Engine, drives: Drives, rows: NDArray[np.int64]) -> Non
     """Reset the engine to the recorded frames that end at each row."""
     index = rows[:, None] + np.arange(1 - engine.context_frames, 1)
     frames = np.stack([drives.frames(i) for i in index])
-    ego = np.nan_to_num(drives.state_NS[index][..., :2])
-    engine.reset(frames, np.nan_to_num(drives.action_NA[index]), ego)
+    engine.reset(frames, np.nan_to_num(drives.action_NA[index]), drives.state_NS[index])
 
 
 def rollout(
