@@ -24,8 +24,9 @@ FASTEST_MPS = 40.0
 ALPHA, BETA = 0.1, 0.005
 """How much of what a frame shows, against what was expected of it, is believed at each step: of the distance,
 and of it in a step's time of the speed."""
-DOUBT_SHARE, DOUBT_M = 0.1, 1.0
-"""What is read farther off than so much counts as this much: a vehicle doesn't leap away."""
+GATE_SHARE, GATE_M, BEYOND = 0.2, 3.0, 0.02
+"""What is read farther off than so much is no echo of this vehicle: it is believed by so little, and says
+nothing of its speed. Vehicles don't leap away; pictures lose them."""
 NEW_SHARE, NEW_BELIEF = 0.6, 0.4
 """One that is read nearer than that share of the distance is another: it came in between. The nearer it is,
 the more it is believed, up to so much a step."""
@@ -101,10 +102,12 @@ class Lead(nn.Module):
     def corrected(self, expected_B2: Tensor, read_m_B: Tensor, speed_mps_B: Tensor) -> Tensor:
         """The lead to go on with after a frame in which that distance was read, at the car's own speed."""
         distance, speed = expected_B2.unbind(1)
-        off, doubt = read_m_B - distance, DOUBT_SHARE * distance + DOUBT_M
-        off = torch.minimum(torch.maximum(off, -doubt), doubt)
-        faster = speed + BETA / self.camera.dt_s * off
-        tracked = torch.stack([distance + ALPHA * off, faster.clamp(0.0, FASTEST_MPS)], 1)
+        off, gate = read_m_B - distance, GATE_SHARE * distance + GATE_M
+        echo = off.abs() < gate
+        off = torch.minimum(torch.maximum(off, -gate), gate)
+        faster = speed + torch.where(echo, BETA / self.camera.dt_s * off, 0.0)
+        farther = distance + torch.where(echo, ALPHA, BEYOND) * off
+        tracked = torch.stack([farther, faster.clamp(0.0, FASTEST_MPS)], 1)
         nearness = (1 - read_m_B / (NEW_SHARE * distance).clamp_min(1.0)).clamp(0.0, 1.0)
         nearer = torch.lerp(distance, read_m_B, NEW_BELIEF * nearness)
         other = torch.stack([nearer, speed_mps_B], 1)  # nothing else is known of its speed

@@ -32,9 +32,10 @@ BELIEF = 0.03
 """How much of what a frame shows, against what was expected of it, is believed at each step."""
 AHEAD_M = 10.0
 """So far ahead of the car the curvature is labelled and read: the car comes to it by and by."""
-NEXT_LANE_M = (2.8, 5.0)
-"""A frame that shows a place so far from the expected one shows the next lane, and is believed at once. (Less
-isn't another lane: a picture that fell behind by a metre or two would be believed, and the way forgotten.)"""
+NEXT_LANE_M, ACROSS_M = (3.0, 6.0), 0.8
+"""A frame that shows a place so far from the expected one, and on the other side of a lane's middle by at
+least so much, shows the next lane, and is believed at once. (A picture that fell behind shows the middle of
+the old one: it would be believed as well, and the way forgotten.)"""
 
 DOUBT = 2.0
 """So many times the reading's own Laplace scale is nobody's fault."""
@@ -82,9 +83,10 @@ class Road(nn.Module):
         slowly = torch.full_like(way_B, BELIEF)
         belief = torch.stack([slowly, slowly, (way_B / AHEAD_M).clamp(0, 1)], 1)
         near = torch.lerp(expected_B3, read_B3, belief)
-        apart_B1 = (read_B3[:, :1] - expected_B3[:, :1]).abs()
-        least, most = NEXT_LANE_M
-        return torch.where((apart_B1 > least) & (apart_B1 < most), read_B3, near)
+        shown_B1, offset_B1 = read_B3[:, :1], expected_B3[:, :1]
+        apart_B1, (least, most) = (shown_B1 - offset_B1).abs(), NEXT_LANE_M
+        across_B1 = -shown_B1 * offset_B1.sign() > ACROSS_M
+        return torch.where(across_B1 & (apart_B1 > least) & (apart_B1 < most), read_B3, near)
 
     def nudge(self, carried_B3: Tensor, read_B3: Tensor, unsure_B3: Tensor, gain: float) -> Tensor:
         """By how much a picture is to be looked at from further to the left (m), and further to the left
