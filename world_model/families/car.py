@@ -154,6 +154,9 @@ class Car(nn.Module):
 
     def happened(self, ego_BE: Tensor, event_BE: Tensor) -> Tensor:
         """Probabilities of the events (B, E), of which the heads said `event_BE` by the picture: the greater
-        of that and of what the place says."""
+        of that and of what the place says, where the place says rather yes than no. Otherwise it knows too
+        little: what stands beside the lane is in the picture alone."""
         logits = self.by_place(ego_BE)
-        return event_BE if logits is None else torch.maximum(event_BE, logits.sigmoid())
+        if logits is None:
+            return event_BE
+        return torch.where(logits > 0, torch.maximum(event_BE, logits.sigmoid()), event_BE)

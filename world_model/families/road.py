@@ -39,6 +39,9 @@ the old one: it would be believed as well, and the way forgotten.)"""
 
 DOUBT = 2.0
 """So many times the reading's own Laplace scale is nobody's fault."""
+USUAL_M, USUAL_RAD = 1.5, 0.1
+"""Farther off, or more askew, drives seldom are, and readings fall short of it: nothing is made up for from
+twice as much on. Else a sharp turn would turn the picture ever further."""
 NUDGE_M, NUDGE_RAD = 0.15, 0.02
 """No picture is moved further than this in one step."""
 
@@ -101,4 +104,6 @@ class Road(nn.Module):
         away_B2 = (carried_B3 - read_B3)[:, :2]
         beyond_B2 = away_B2.sign() * (away_B2.abs() - DOUBT * unsure_B3[:, :2]).clamp_min(0)
         most = torch.tensor((NUDGE_M, NUDGE_RAD), device=away_B2.device)
-        return torch.minimum(torch.maximum(gain * beyond_B2, -most), most)
+        usual = torch.tensor((USUAL_M, USUAL_RAD), device=away_B2.device)
+        readable_B1 = (2 - carried_B3[:, :2].abs() / usual).clamp(0, 1).amin(1, keepdim=True)
+        return readable_B1 * torch.minimum(torch.maximum(gain * beyond_B2, -most), most)
