@@ -122,6 +122,10 @@ class StateReader(nn.Module):
         log_scale = torch.cat([motion_log_scale, self.log_scale(x).float().clamp(-6, 3)], 1)
         return state, log_scale, self.event(x)
 
+    def unsure(self, log_scale_BS: Tensor) -> Tensor:
+        """How much the states err by their own account: Laplace scales in their units."""
+        return log_scale_BS.exp() * self.scale_S
+
 
 def state_losses(
     state_BS: Tensor, log_scale_BS: Tensor, true_BS: Tensor, states: slice = slice(None)

@@ -76,16 +76,26 @@ def later_hidden(order_N: Tensor) -> Tensor:
 
 
 class Conditioning(nn.Module):
-    """Actions and ego state to one vector: Fourier features, then an MLP."""
+    """Actions and ego state to one vector: Fourier features, then an MLP.
+
+    Args:
+        scalars: A.
+        width: D.
+        bands: Fourier features of each.
+        silent: begins as if it weren't there: with zeros.
+    """
 
     frequencies_F: Tensor
 
-    def __init__(self, scalars: int, width: int, bands: int = 6) -> None:
+    def __init__(self, scalars: int, width: int, bands: int = 6, silent: bool = False) -> None:
         super().__init__()
         self.register_buffer("frequencies_F", math.pi * 2.0 ** torch.arange(bands) / 2)
         self.mlp = nn.Sequential(
             nn.Linear(scalars * (2 * bands + 1), width), nn.SiLU(), nn.Linear(width, width)
         )
+        if silent:
+            for parameter in self.mlp[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, scalars_BA: Tensor) -> Tensor:
         """(B, A), each roughly in [-1, 1], to (B, D)."""

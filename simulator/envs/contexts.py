@@ -27,9 +27,8 @@ class Context:
     scenario: str
     frames_THWC: Frame
     actions_TA: Action  # row t was taken after frame t; the last row is zero
-    ego_TE: NDArray[
-        np.float32
-    ]  # `STATE_HEADS`; speed and yaw rate 0, the others NaN where not recorded
+    # `STATE_HEADS`; where not recorded, speed and yaw rate are 0, the others NaN
+    ego_TE: NDArray[np.float32]
     last: EgoState  # of the last frame, NaN where not recorded, progress zero
     speed_limit_mps: float
 

@@ -130,9 +130,7 @@ def test_an_engine_carries_it_where_distances_were_labelled(labelled):
     begun = engine.state["ego_BE"][:, LEADS]
     if labelled:
         assert begun[:, 1].tolist() == [3.0, 3.0]  # as fast as the car: nothing else is known
-    with torch.no_grad():  # heads that read 32 m whatever there is
-        engine.world.reader.mean.weight.zero_()
-        engine.world.reader.mean.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 1.6]))
+    tiny.in_the_middle(engine.world, lead_m=32.0)
     noise, action = np.full((2, engine.noise), 0.5, np.float32), np.zeros((2, 2), np.float32)
     engine.state = {
         **engine.state,
@@ -221,12 +219,8 @@ def test_labels_tell_the_speed_of_who_drives_ahead(batches):
     task = batches(0.0)
     drives = task.train.drives
     drives.state_NS[:, 0], drives.state_NS[:, 5] = 10.0, 80.0
-    drives.state_NS[4:8, 5] = [
-        30.0,
-        30.2,
-        30.4,
-        12.0,
-    ]  # 2 m/s faster, then another comes in between
+    # 2 m/s faster, then another comes in between
+    drives.state_NS[4:8, 5] = [30.0, 30.2, 30.4, 12.0]
     ego = ego_labels(task.model, drives, np.array([3, 5, 6, 7]))
     assert ego[:, 5].tolist() == pytest.approx([80.0, 30.2, 30.4, 12.0])
     assert ego[:, 6].tolist() == pytest.approx([10.0, 12.0, 12.0, 10.0], abs=1e-3)

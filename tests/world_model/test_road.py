@@ -95,9 +95,8 @@ def test_what_is_foreseen_makes_up_for_a_picture_that_shows_another_place():
     plain.load_state_dict(world.state_dict())
     tokenizer = tiny.random_checkpoint(size=ROAD).tokenizer
     past, actions = torch.randn(1, 3, *LATENT), torch.zeros(1, 4, 2)
-    for model in (world, plain):  # heads that see a car in the middle of its lane
-        torch.nn.init.zeros_(model.reader.mean.weight)
-        torch.nn.init.zeros_(model.reader.mean.bias)
+    for model in (world, plain):
+        tiny.in_the_middle(model)
         torch.nn.init.constant_(model.reader.log_scale.bias, -5.0)
     here, aside = ego(10), ego(10, 0, 0.9, 0.09)
 
@@ -154,9 +153,7 @@ def test_the_picture_follows_the_place(engine):
 
 def test_the_car_is_where_the_motion_put_it_whatever_the_picture_shows(engine):
     begin(engine)
-    with torch.no_grad():  # heads that see a car in the middle of its lane
-        engine.world.reader.mean.weight.zero_()
-        engine.world.reader.mean.bias.zero_()
+    tiny.in_the_middle(engine.world)
     askew = np.float32([[10, 0, 1.0, 0.1, 0], [10, 0, 1.0, 0.1, 0]])
     engine.state = {**engine.state, "ego_BE": askew}
     out = engine.step(np.zeros((2, 2), np.float32), np.full((2, engine.noise), 0.5, np.float32))

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from world_model.checkpoint import Checkpoint, ModelConfig
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
-from world_model.families import WorldConfig, make_world
+from world_model.families import World, WorldConfig, make_world
 from world_model.families.reprojection import CameraConfig
+from world_model.heads import PLACES
 from world_model.tokenizer.autoencoder import AutoencoderConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.tokenizer.quantizer import QuantizerConfig
@@ -55,6 +56,14 @@ def random_checkpoint(
         module.eval().requires_grad_(False)
     described = ModelConfig("tiny", family, codec, size, **config)  # type: ignore
     return Checkpoint(described, tokenizer, world, f"random-{seed}")
+
+
+@torch.no_grad()
+def in_the_middle(world: World, lead_m: float = 0.0) -> None:
+    """Give it heads that read a car in the middle of its lane, so far behind another, whatever they see."""
+    world.reader.mean.weight.zero_()
+    scale = world.reader.scale_S[PLACES]
+    world.reader.mean.bias.copy_(torch.tensor([0.0, 0.0, 0.0, lead_m]) / scale)
 
 
 def random_frames(count: int, seed: int = 0) -> NDArray[np.uint8]:

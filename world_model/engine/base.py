@@ -32,8 +32,8 @@ STATE_HEADS = (
 EVENT_HEADS = ("collision", "offroad")
 """Probabilities of the events that end an episode."""
 
-
 GAP_AHEAD_M = 10.0
+"""So far ahead the gap between a car's place and its picture is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,8 @@ class StepOutput:
     # the same as the heads read it in the new picture: what isn't carried along from step to step is known
     # from there, what is may differ, and by as much the picture is wrong
     shown: Mapping[str, NDArray[np.float32]]
-    unsure: Mapping[
-        str, NDArray[np.float32]
-    ]  # how much that errs by their own account, in the states' units
+    # how much that errs by the heads' own account, in the states' units
+    unsure: Mapping[str, NDArray[np.float32]]
     events: Mapping[str, NDArray[np.float32]]  # EVENT_HEADS -> (B,) probabilities in [0, 1]
     known: frozenset[str]  # heads this checkpoint was trained on; the others are noise
     # mean entropy of the sampled tokens' distributions, nats; NaN where a family says no odds

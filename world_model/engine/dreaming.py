@@ -73,7 +73,7 @@ class DreamEngine(ABC):
         self.known = frozenset(self.config.known_heads)
         # a head that never saw a label says nothing worth feeding back: 0, as in training
         fed = [name in self.known for name in self.world.ego_states]
-        self._fed_E = torch.tensor(fed, device=self.torch_device)
+        self._fed_E, self._all_fed = torch.tensor(fed, device=self.torch_device), all(fed)
         self._scales = len(tokenizer.quantizer.scales)
         self.possible_scales = tuple(range(1, self._scales + 1))
         self.decode = True
@@ -217,7 +217,7 @@ class DreamEngine(ABC):
         self._picture_BCHW, self.origin = out.picture_BCHW, led_here
         shown, unsure = out.state_BS.cpu().numpy(), out.unsure_BS.cpu().numpy()
         events = out.event_BE
-        if bool(self._fed_E.all()):
+        if self._all_fed:
             events = self.world.happened(self._ego_BE, events)
         event = events.cpu().numpy()
         states = self.world.stated(self._ego_BE, out.state_BS).cpu().numpy()

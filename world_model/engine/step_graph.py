@@ -98,7 +98,7 @@ class StepGraph(nn.Module):
             latent,
             torch.cat([*tokens, left_out], 1) if left_out.shape[1] else torch.cat(tokens, 1),
             state,
-            log_scale.exp() * self.world.reader.scale_S,
+            self.world.reader.unsure(log_scale),
             event.sigmoid(),
             chance.surprise(),
             self.drift(latent),

@@ -76,12 +76,13 @@ class Car(nn.Module):
         condition, footprint = self.moving(actions_BMA, ego_BE), None
         if self.road is not None:
             motion_B2 = self.reader.kinematics(actions_BMA, ego_BE)[0].detach()
-            condition = condition + self.road(ego_BE, motion_B2)
+            place_B3 = self.road.expected(ego_BE, motion_B2)
+            condition = condition + self.road(place_B3)
             if self.lead is not None:
                 way = self.road.way(ego_BE, motion_B2)
                 lead_B2 = self.lead.expected(ego_BE[:, LEADS], way)
                 condition = condition + self.lead(lead_B2, motion_B2[:, 0])
-                footprint = self.lead.footprint(lead_B2, self.road.expected(ego_BE, motion_B2))
+                footprint = self.lead.footprint(lead_B2, place_B3)
         return Told(condition, footprint)
 
     def read(
@@ -99,7 +100,7 @@ class Car(nn.Module):
             return None
         led_here = torch.cat([actions_BMA[:, :1], actions_BMA[:, :-1]], 1)
         read, log_scale, _ = self.read(past_BPChw[:, 0], past_BPChw[:, 1], led_here, ego_BE)
-        unsure = log_scale.exp() * self.reader.scale_S
+        unsure = self.reader.unsure(log_scale)
         carried, shown, doubt = (x[:, PLACES].float() for x in (ego_BE, read, unsure))
         return self.road.nudge(carried, shown, doubt, self.config.place_gain)
 

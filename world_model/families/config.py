@@ -12,7 +12,7 @@ class WorldConfig:
     """Size of the transformer, and the camera.
 
     Raises:
-        ValueError: a width that the heads can't share evenly.
+        ValueError: a width that the heads can't share evenly, or what is carried along lacks what it needs.
     """
 
     width: int = 256

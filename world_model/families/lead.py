@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.layers import Conditioning
 
-NONE_M = 75.0
-"""Labels end at 80 m: what is so far ahead isn't there."""
+FARTHEST_M, NONE_M = 80.0, 75.0
+"""Where labels end, and from where on a vehicle isn't there."""
 FASTEST_MPS = 40.0
 ALPHA, BETA = 0.1, 0.005
 """How much of what a frame shows, against what was expected of it, is believed at each step: of the distance,
@@ -52,11 +52,7 @@ class Lead(nn.Module):
     def __init__(self, width: int, map_size: tuple[int, int], camera: CameraConfig) -> None:
         super().__init__()
         self.camera = camera
-        self.condition = Conditioning(2, width)
-        last = self.condition.mlp[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        self.condition = Conditioning(2, width, silent=True)
         view = Reprojection.reach(map_size, camera)
         for name, count, reach in zip(("top_h", "left_w"), map_size, view, strict=True):
             edges = reach * (torch.arange(count) * 2 / count - 1)
@@ -97,7 +93,7 @@ class Lead(nn.Module):
         """The lead after a step in which the car drove so far."""
         distance, speed = lead_B2.unbind(1)
         gone = torch.where(distance < NONE_M, self.camera.dt_s * speed - way_m_B, 0.0)
-        return torch.stack([(distance + gone).clamp(0.0, 80.0), speed], 1)
+        return torch.stack([(distance + gone).clamp(0.0, FARTHEST_M), speed], 1)
 
     def corrected(self, expected_B2: Tensor, read_m_B: Tensor, speed_mps_B: Tensor) -> Tensor:
         """The lead to go on with after a frame in which that distance was read, at the car's own speed."""

@@ -57,16 +57,12 @@ class Road(nn.Module):
     def __init__(self, width: int, dt_s: float) -> None:
         super().__init__()
         self.dt_s = dt_s
-        self.condition = Conditioning(len(PLACE_STATES), width)
-        last = self.condition.mlp[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        self.condition = Conditioning(len(PLACE_STATES), width, silent=True)
 
-    def forward(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
-        """What is added to the conditioning, (B, D)."""
-        scale = torch.tensor(PLACE_SCALES, device=ego_BE.device)
-        out: Tensor = self.condition(self.expected(ego_BE, motion_B2) / scale)
+    def forward(self, expected_B3: Tensor) -> Tensor:
+        """What is added to the conditioning (B, D), of the place expected."""
+        scale = torch.tensor(PLACE_SCALES, device=expected_B3.device)
+        out: Tensor = self.condition(expected_B3 / scale)
         return out
 
     def way(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:

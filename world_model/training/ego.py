@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from world_model.engine.base import STATE_HEADS
 from world_model.families.car import LEAD_STATE, LEADS
 from world_model.families.world import World
 from world_model.training.data import Drives
@@ -18,18 +19,18 @@ from world_model.training.data import Drives
 def ego_labels(world: World, drives: Drives, rows_N: NDArray[np.int64]) -> Tensor:
     """The ego state at the rows (N, E), 0 where unknown; no row may be a drive's first."""
     state = torch.from_numpy(drives.state_NS[rows_N])
-    ego = state[:, : min(world.ego_size, LEADS.start)]
+    ego = state[:, states_of(world)]
     if world.lead is not None:
         was, distance = torch.from_numpy(drives.state_NS[rows_N - 1]), state[:, LEAD_STATE]
-        lead = world.lead.speed(distance, was[:, LEAD_STATE], state[:, 0])
-        ego = torch.cat([ego, distance[:, None], lead[:, None]], 1)
+        ego[:, LEADS.stop - 1] = world.lead.speed(distance, was[:, LEAD_STATE], state[:, 0])
     return ego.nan_to_num()
 
 
 def labelled(world: World, state_BS: Tensor) -> Tensor:
     """Which ego inputs have labels there: (B, E)."""
-    known = ~state_BS.isnan()
-    ego = known[:, : min(world.ego_size, LEADS.start)]
-    if world.lead is None:
-        return ego
-    return torch.cat([ego, known[:, LEAD_STATE, None].expand(-1, 2)], 1)
+    return ~state_BS[:, states_of(world)].isnan()
+
+
+def states_of(world: World) -> list[int]:
+    """Which states the ego inputs are made of."""
+    return [STATE_HEADS.index(name) for name in world.ego_states]

@@ -177,7 +177,8 @@ class WorldBatches:
         """The ego state as inexact as what feeds it back."""
         size = torch.tensor(EGO_NOISE[: ego_BE.shape[1]])
         noise = size * torch.randn(ego_BE.shape, generator=generator)
-        noise[:, LEADS.start :][:, :1] *= ego_BE[:, LEADS.start :][:, :1]
+        distance = slice(LEADS.start, LEADS.start + 1)  # nothing, where it isn't carried
+        noise[:, distance] *= ego_BE[:, distance]
         return ego_BE + noise
 
     def motion(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
