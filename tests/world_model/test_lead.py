@@ -17,13 +17,16 @@ from world_model.engine.eager import EagerEngine
 from world_model.families import make_world
 from world_model.families.car import LEADS
 from world_model.families.lead import ALPHA, NONE_M, Lead
+from world_model.families.outcome import Outcome
 from world_model.families.reprojection import CameraConfig
+from world_model.training.data import load_drives
 from world_model.training.ego import ego_labels
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig
+from world_model.training.outcome import fit_outcome, offset_of_lane_before
 from world_model.training.start import widened
-from world_model.training.world import WorldTask
 from world_model.training.world_batches import WorldBatches, WorldTraining
+from world_model.training.world_run import begun
 
 CAR = replace(tiny.SEEING, road=True, lead=True)
 STRAIGHT = torch.zeros(1, 3)
@@ -173,17 +176,18 @@ def test_the_place_says_what_happened_where_the_picture_does_not():
         "cpu",
     )
     frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
-    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
+    labels = np.array([3.0, 0.0, 0.0, 0.0, 0.0, 60.0], np.float32)
+    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.tile(labels, (2, 3, 1)))
     with torch.no_grad():
         engine.world.reader.event.weight.zero_()
         engine.world.reader.event.bias.fill_(-2.0)
-        last = engine.world.outcome.mlp[-1]
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([-9.0, 3.0]))
+        engine.world.outcome.edge_m.copy_(
+            torch.tensor([100.0, 200.0])
+        )  # wherever it is, it left the road
     noise, action = np.full((2, engine.noise), 0.5, np.float32), np.zeros((2, 2), np.float32)
     events = engine.step(action, noise).events
     assert events["collision"].tolist() == pytest.approx([1 / (1 + np.exp(2))] * 2, rel=1e-3)
-    assert events["offroad"].tolist() == pytest.approx([1 / (1 + np.exp(-3))] * 2, rel=1e-3)
+    assert events["offroad"].tolist() == pytest.approx([1.0] * 2, rel=1e-3)
 
 
 @pytest.fixture
@@ -226,10 +230,50 @@ def test_labels_tell_the_speed_of_who_drives_ahead(batches):
     assert ego[:, 6].tolist() == pytest.approx([10.0, 12.0, 12.0, 10.0], abs=1e-3)
 
 
-def test_events_by_the_place_are_learned(tmp_path, batches):
-    batches(0.0)
+def test_who_came_up_to_the_vehicle_ahead_has_hit_it():
+    distance = torch.tensor([0.0, 0.1, 0.5, 20.0])
+    collision, _ = Outcome()(torch.zeros(4), distance).sigmoid().unbind(1)
+    assert (collision > 0.5).tolist() == [True, True, False, False]
+
+
+def test_where_the_road_ends_is_learned_before_a_training_begins(tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [200, 200], "val": [30]})
+    drives = load_drives(cache, "train")
+    offset = drives.state_NS[:, 2]
+    offset[:] = 6 * np.sin(np.arange(len(drives)) / 20)
+    crashed = np.arange(len(drives)) % 50 > 40
+    drives.event_NE[:, EVENT_HEADS.index("collision")] = crashed
+    # what stands after a crash would teach another edge
+    left = np.where(crashed, abs(offset) < 1, (offset < -1.5) | (offset > 3.0))
+    drives.event_NE[:, EVENT_HEADS.index("offroad")] = left
+    outcome = Outcome()
+    fit_outcome(outcome, drives, 0)
+    assert outcome.edge_m.tolist() == pytest.approx([-1.5, 3.0], abs=0.25)
+    assert not any(p.requires_grad for p in outcome.parameters())
+
+    drives.event_NE[:] = np.nan
+    untold = Outcome()
+    fit_outcome(untold, drives, 0)
+    assert untold.edge_m.tolist() == Outcome().edge_m.tolist()
+
+
+def test_a_car_in_the_next_lane_is_beside_the_old_one_until_its_picture_shows_it(tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [20, 20]})
+    drives = load_drives(cache, "train")
+    # half a metre a step to the right; from the fourth step on it counts from the next lane
+    told = np.where(np.arange(20) < 4, 0.0, 3.5) - 0.5 * np.arange(20)
+    drives.state_NS[:, 2] = np.tile(told, 2)
+    rows = np.array([10, 13, 14, 39])
+    before = offset_of_lane_before(drives, rows)
+    assert before.tolist() == pytest.approx([-5.0, -6.5, -3.5, -6.0])
+
+
+def test_a_training_begins_with_the_road_edges_of_its_drives(tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
+    checkpoint = tiny.random_checkpoint(size=CAR)
+    save(tmp_path / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
     config = WorldTraining(
-        cache_dir=str(tmp_path / "cache"),
+        cache_dir=str(cache),
         tokenizer=str(tmp_path / "model"),
         world=CAR,
         batch=2,
@@ -237,19 +281,10 @@ def test_events_by_the_place_are_learned(tmp_path, batches):
         view_pairs=1,
         loop=LoopConfig(run_dir=str(tmp_path / "run"), steps=1),
     )
-    task = WorldTask(config)
-    drives = task.train.drives
-    drives.state_NS[:, 2] = np.random.default_rng(0).uniform(-4, 4, len(drives))
-    drives.event_NE[:, EVENT_HEADS.index("offroad")] = drives.state_NS[:, 2] < -2
-    optimizer = torch.optim.Adam(task.model.outcome.parameters(), 0.01)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(200):
-        loss = task.outcome_loss(generator)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    ego = ego_labels(task.model, drives, task.anywhere)
-    said = task.model.by_place(ego)[:, EVENT_HEADS.index("offroad")] > 0
-    true = torch.from_numpy(drives.event_NE[task.anywhere, EVENT_HEADS.index("offroad")]) > 0.5
-    assert true.any()
-    assert (said == true).float().mean() > 0.9
+    task = begun(config)
+    wanted = Outcome()
+    fit_outcome(wanted, task.train.drives, config.loop.seed)
+    for name, value in wanted.state_dict().items():
+        assert torch.equal(task.model.state_dict()[f"outcome.{name}"], value)
+        assert torch.equal(task.trainer.average[f"outcome.{name}"], value)
+    assert not any(name.startswith("outcome.") for name in task.trainer.parameters)

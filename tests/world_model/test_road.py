@@ -67,6 +67,14 @@ def test_what_is_read_corrects_slowly_and_another_lane_at_once():
     assert torch.equal(elsewhere, read[1])
 
 
+def test_a_bend_is_believed_sooner_than_its_end():
+    road, way = Road(8, 0.1), torch.full((4,), 3.0)
+    expected = torch.tensor([[0.0, 0.0, 0.02]] * 4)
+    read = torch.tensor([[0.0, 0.0, c] for c in (0.03, 0.01, 0.0, -0.01)])
+    curvature = road.corrected(expected, read, way)[:, 2]
+    assert curvature.tolist() == pytest.approx([0.023, 0.019, 0.018, 0.017])
+
+
 PLACE = st.tuples(st.floats(-2, 2), st.floats(-0.3, 0.3), st.just(0.0))
 
 

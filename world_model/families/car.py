@@ -150,7 +150,7 @@ class Car(nn.Module):
         """Logits of the events (B, E) by where the car is; None where no vehicle ahead is carried along."""
         if self.outcome is None:
             return None
-        logits: Tensor = self.outcome(ego_BE[:, PLACES], ego_BE[:, LEADS.start], ego_BE[:, 0])
+        logits: Tensor = self.outcome(ego_BE[:, POSE.start], ego_BE[:, LEADS.start])
         return logits
 
     def happened(self, ego_BE: Tensor, event_BE: Tensor) -> Tensor:

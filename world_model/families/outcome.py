@@ -2,7 +2,11 @@
 
 A picture that fell behind the motion shows a road under a car that left it long ago. The place knows.
 
-Shapes: B batch, E events (`EVENT_HEADS`).
+Who has come up to the vehicle ahead has hit it: that needs no learning. Roads end so far to the right of a
+lane and, as there may be other lanes, less surely and farther off to its left: two edges, learned from the
+drives.
+
+Shapes: B batch, E events (`EVENT_HEADS`: collision, offroad).
 """
 
 from __future__ import annotations
@@ -10,34 +14,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from world_model.engine.base import EVENT_HEADS
-
-INPUT_SCALES = (2.0, 0.2, 0.02, 10.0, 10.0)
-"""Typical lane offset (m), heading error (rad), curvature (1/m), distance ahead (m), speed (m/s)."""
-FARTHEST = 3.0
-WIDTH = 32
+EDGES_M = (-2.0, 5.0)
+"""Lane offsets of the right and left edge before anything is learned."""
+CONTACT_M, SHARP_PM = 0.25, 20.0
+"""From where on a distance is none, as labels have it in the frame of a crash."""
 
 
 class Outcome(nn.Module):
-    """Logits of the events by the place; of the vehicle ahead as well, if that is carried along."""
+    """Logits of the events by the place."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(len(INPUT_SCALES), WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, len(EVENT_HEADS)),
-        )
-        last = self.mlp[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.constant_(last.bias, -5.0)  # events are few
+        self.edge_m = nn.Parameter(torch.tensor(EDGES_M))
+        self.log_sharp_pm = nn.Parameter(torch.ones(2))
 
-    def forward(self, place_B3: Tensor, distance_m_B: Tensor, speed_mps_B: Tensor) -> Tensor:
+    def forward(self, lane_offset_m_B: Tensor, distance_m_B: Tensor) -> Tensor:
         """(B, E)."""
-        known = torch.cat([place_B3, distance_m_B[:, None], speed_mps_B[:, None]], 1)
-        scale = torch.tensor(INPUT_SCALES, device=known.device)
-        out: Tensor = self.mlp((known / scale).clamp(-FARTHEST, FARTHEST))
-        return out
+        beyond_B2 = lane_offset_m_B[:, None] - self.edge_m
+        right_B, left_B = (self.log_sharp_pm.exp() * beyond_B2).unbind(1)
+        collision_B = SHARP_PM * (CONTACT_M - distance_m_B)
+        return torch.stack([collision_B, torch.maximum(-right_B, left_B)], 1)

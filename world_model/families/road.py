@@ -28,10 +28,13 @@ PLACE_STATES = STATE_HEADS[PLACES]
 PLACE_SCALES = (3.0, 0.3, 0.03)
 """What few drives exceed."""
 
-BELIEF = 0.03
-"""How much of what a frame shows, against what was expected of it, is believed at each step."""
-AHEAD_M = 10.0
-"""So far ahead of the car the curvature is labelled and read: the car comes to it by and by."""
+BELIEF = 0.01
+"""How much of what a frame shows, against what was expected of it, is believed at each step: little. A dream
+that heals shows the place it would like to show, and the motion hardly errs."""
+BEND_M, STRAIGHTER_M = 10.0, 30.0
+"""On so many metres the curvature comes to what is read, 10 m ahead; slower, where the road is said to be
+straighter than it was. Dreams straighten bends: what was seen of one has to last until the car has driven
+it."""
 NEXT_LANE_M, ACROSS_M = (3.0, 6.0), 0.8
 """A frame that shows a place so far from the expected one, and on the other side of a lane's middle by at
 least so much, shows the next lane, and is believed at once. (A picture that fell behind shows the middle of
@@ -80,7 +83,9 @@ class Road(nn.Module):
     def corrected(self, expected_B3: Tensor, read_B3: Tensor, way_B: Tensor) -> Tensor:
         """The place to go on with, after `way_B` metres and a frame in which this one was read."""
         slowly = torch.full_like(way_B, BELIEF)
-        belief = torch.stack([slowly, slowly, (way_B / AHEAD_M).clamp(0, 1)], 1)
+        bent_B, was_B = read_B3[:, 2].abs(), expected_B3[:, 2].abs()
+        bend_m_B = torch.where(bent_B < was_B, STRAIGHTER_M, BEND_M)
+        belief = torch.stack([slowly, slowly, (way_B / bend_m_B).clamp(0, 1)], 1)
         near = torch.lerp(expected_B3, read_B3, belief)
         shown_B1, offset_B1 = read_B3[:, :1], expected_B3[:, :1]
         apart_B1, (least, most) = (shown_B1 - offset_B1).abs(), NEXT_LANE_M

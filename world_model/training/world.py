@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -62,8 +61,6 @@ class WorldTask(WorldBatches):
         total = torch.stack(parts).mean()
         total = total + config.state_weight * state_loss + config.event_weight * event_loss
         total = total + config.motion_weight * self.motion_loss(generator)
-        if self.model.outcome is not None:
-            total = total + config.event_weight * self.outcome_loss(generator)
         log = {f"nll_{k + 1}": value.item() for k, value in enumerate(parts)}
         if self.model.reprojection is not None:
             view_loss = self.view_loss(self.model.reprojection, generator)
@@ -79,17 +76,6 @@ class WorldTask(WorldBatches):
         motion, log_scale = reader.kinematics(self.actions(data, rows), self.ego(data, rows))
         true = torch.from_numpy(data.drives.state_NS[rows + 1])
         return state_losses(motion, log_scale, true, slice(MOTIONS))
-
-    def outcome_loss(self, generator: torch.Generator) -> Tensor:
-        """How well events follow from the place, known as exactly as it is carried along."""
-        data = self.side(generator)
-        place = torch.rand(self.config.motion_rows, generator=generator, dtype=torch.float64)
-        rows = self.anywhere[(place.numpy() * len(self.anywhere)).astype(np.int64)]
-        logits = self.model.by_place(self.unsure(self.ego(data, rows), generator))
-        assert logits is not None
-        true = torch.from_numpy(data.drives.event_NE[rows])
-        each = F.binary_cross_entropy_with_logits(logits, true.nan_to_num(), reduction="none")
-        return (each * ~true.isnan()).mean()
 
     def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
         """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""

@@ -93,13 +93,14 @@ class WorldBatches:
         torch.manual_seed(config.loop.seed)
         self.model = make_world(config.family, config.world, self.quantizer.config)
         self.running: Dreams | None = None
+        if self.model.outcome is not None:
+            self.model.outcome.requires_grad_(False)  # fitted before, see `fit_outcome`
         self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
         self.sides = [self.train]  # what batches are drawn from
         if config.mirror:
             self.sides += [encode_drives(self.checkpoint, config.cache_dir, "train", mirrored=True)]
         starts = self.train.drives.window_ends(PAST_ACTIONS, config.rollout_steps + 1)
-        self.anywhere = self.train.drives.window_ends(1, 0)
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
         self.starts = starts[~crashed]

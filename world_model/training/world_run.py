@@ -23,6 +23,7 @@ from world_model.families.car import PAST_ACTIONS
 from world_model.training.data import Drives
 from world_model.training.latents import EncodedDrives
 from world_model.training.loop import Log, Trainer
+from world_model.training.outcome import fit_outcome
 from world_model.training.rollout import rollout, start_engine
 from world_model.training.start import start_from
 from world_model.training.world import WorldTask
@@ -49,15 +50,16 @@ def begun(config: WorldTraining) -> WorldTask:
         return task
     if config.start_from:
         start_from(task.trainer, Path(config.start_from), config.start_parts)
-        if not config.start_parts:
-            return task  # the weights have had their look
 
     def look() -> tuple[Tensor, Tensor]:
         some = task.windows(64, torch.Generator().manual_seed(config.loop.seed))
         ahead = task.foresee(some.past_BPChw, some.actions_BMA, some.ego_BE)
         return some.data.latents(some.rows + 1), ahead
 
-    task.model.get_ready(look)
+    if not config.start_from or config.start_parts:  # all of another's weights have had their look
+        task.model.get_ready(look)
+    if task.model.outcome is not None:
+        fit_outcome(task.model.outcome, task.train.drives, config.loop.seed)
     task.trainer.average = {k: v.clone() for k, v in task.model.state_dict().items()}
     return task
 
