@@ -181,9 +181,8 @@ def test_the_place_says_what_happened_where_the_picture_does_not():
     with torch.no_grad():
         engine.world.reader.event.weight.zero_()
         engine.world.reader.event.bias.fill_(-2.0)
-        engine.world.outcome.edge_m.copy_(
-            torch.tensor([100.0, 200.0])
-        )  # wherever it is, it left the road
+        # wherever it is, it left the road
+        engine.world.outcome.edge_m.copy_(torch.tensor([100.0, 200.0]))
     noise, action = np.full((2, engine.noise), 0.5, np.float32), np.zeros((2, 2), np.float32)
     events = engine.step(action, noise).events
     assert events["collision"].tolist() == pytest.approx([1 / (1 + np.exp(2))] * 2, rel=1e-3)
@@ -270,6 +269,11 @@ def test_a_car_in_the_next_lane_is_beside_the_old_one_until_its_picture_shows_it
 
 def test_a_training_begins_with_the_road_edges_of_its_drives(tmp_path):
     cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
+    with np.load(cache / "0000.steps.npz") as written:
+        steps = dict(written)
+    steps["state"][:, 2] = np.tile(np.linspace(0.0, -4.0, 40), 2)
+    steps["events"][:, EVENT_HEADS.index("offroad")] = steps["state"][:, 2] < -3
+    np.savez(cache / "0000.steps.npz", **steps)
     checkpoint = tiny.random_checkpoint(size=CAR)
     save(tmp_path / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
     config = WorldTraining(
@@ -284,6 +288,7 @@ def test_a_training_begins_with_the_road_edges_of_its_drives(tmp_path):
     task = begun(config)
     wanted = Outcome()
     fit_outcome(wanted, task.train.drives, config.loop.seed)
+    assert wanted.edge_m[0].item() == pytest.approx(-3, abs=0.25)
     for name, value in wanted.state_dict().items():
         assert torch.equal(task.model.state_dict()[f"outcome.{name}"], value)
         assert torch.equal(task.trainer.average[f"outcome.{name}"], value)

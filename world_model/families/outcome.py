@@ -21,16 +21,20 @@ CONTACT_M, SHARP_PM = 0.25, 20.0
 
 
 class Outcome(nn.Module):
-    """Logits of the events by the place."""
+    """Logits of the events by the place. What is fitted (`training.outcome`) is fixed beside the pictures."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.edge_m = nn.Parameter(torch.tensor(EDGES_M))
-        self.log_sharp_pm = nn.Parameter(torch.ones(2))
+        self.edge_m = nn.Parameter(torch.tensor(EDGES_M), requires_grad=False)
+        self.log_sharp_pm = nn.Parameter(torch.ones(2), requires_grad=False)
 
     def forward(self, lane_offset_m_B: Tensor, distance_m_B: Tensor) -> Tensor:
         """(B, E)."""
+        collision_B = SHARP_PM * (CONTACT_M - distance_m_B)
+        return torch.stack([collision_B, self.offroad(lane_offset_m_B)], 1)
+
+    def offroad(self, lane_offset_m_B: Tensor) -> Tensor:
+        """Logits of having left the road (B,)."""
         beyond_B2 = lane_offset_m_B[:, None] - self.edge_m
         right_B, left_B = (self.log_sharp_pm.exp() * beyond_B2).unbind(1)
-        collision_B = SHARP_PM * (CONTACT_M - distance_m_B)
-        return torch.stack([collision_B, torch.maximum(-right_B, left_B)], 1)
+        return torch.maximum(-right_B, left_B)

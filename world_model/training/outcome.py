@@ -37,18 +37,16 @@ def fit_outcome(outcome: Outcome, drives: Drives, seed: int) -> None:
     rows = drives.window_ends(UNSEEN_STEPS, 0)
     rows = rows[drives.event_NE[rows - 1, EVENT_HEADS.index("collision")] != 1]
     offset_m_N = torch.from_numpy(offset_of_lane_before(drives, rows))
-    offroad = EVENT_HEADS.index("offroad")
-    offroad_N = torch.from_numpy(drives.event_NE[rows, offroad])
+    offroad_N = torch.from_numpy(drives.event_NE[rows, EVENT_HEADS.index("offroad")])
     told = ~(offset_m_N.isnan() | offroad_N.isnan())
     offset_m_N, offroad_N = offset_m_N[told], offroad_N[told]
     if not len(offset_m_N):
         return
-    far_N = torch.full_like(offset_m_N, torch.inf)
     optimizer = torch.optim.Adam(outcome.requires_grad_(True).parameters(), RATE)
     fall = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, STEPS)
     for _ in range(STEPS):
         noise_N = OFFSET_NOISE_M * torch.randn(len(offset_m_N), generator=generator)
-        logits = outcome(offset_m_N + noise_N, far_N)[:, offroad]
+        logits = outcome.offroad(offset_m_N + noise_N)
         loss = F.binary_cross_entropy_with_logits(logits, offroad_N)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -61,8 +59,8 @@ def offset_of_lane_before(drives: Drives, rows_N: NDArray[np.int64]) -> NDArray[
     """Lane offsets (N,) from the lanes in which the cars were `UNSEEN_STEPS` earlier."""
     offset = drives.state_NS[:, STATE_HEADS.index("lane_offset_m")]
     moved = np.diff(offset, prepend=offset[:1])
-    changed = np.abs(moved) > OTHER_LANE_M
-    usual = np.roll(moved, 1)  # the car moved aside in that step as well
-    jumps = np.cumsum(np.where(changed, moved - usual, 0.0))
+    steady = np.where(np.abs(moved) <= OTHER_LANE_M, moved, 0.0)
+    # the car moved aside in the step of a jump as well, as it did in the one before
+    jumps = np.where(np.abs(moved) > OTHER_LANE_M, moved - np.roll(steady, 1), 0.0).cumsum()
     since: NDArray[np.float32] = (jumps[rows_N] - jumps[rows_N - UNSEEN_STEPS]).astype(np.float32)
     return offset[rows_N] - since

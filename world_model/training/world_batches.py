@@ -93,8 +93,6 @@ class WorldBatches:
         torch.manual_seed(config.loop.seed)
         self.model = make_world(config.family, config.world, self.quantizer.config)
         self.running: Dreams | None = None
-        if self.model.outcome is not None:
-            self.model.outcome.requires_grad_(False)  # fitted before, see `fit_outcome`
         self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
         self.sides = [self.train]  # what batches are drawn from
