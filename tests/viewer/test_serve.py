@@ -38,6 +38,11 @@ COUNT = """([r, g, b]) => {
 }"""
 
 
+# started in the background, a shell's jobs ignore SIGINT, and so would this one
+STARTED = """import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
+from simulator.cli import main; main()"""
+
+
 class Served:
     """A running `dreamlane serve` of the reference world."""
 
@@ -45,8 +50,8 @@ class Served:
         self.process = subprocess.Popen(
             [
                 sys.executable,
-                "-m",
-                "simulator.cli",
+                "-c",
+                STARTED,
                 "serve",
                 "--env",
                 "truth",
