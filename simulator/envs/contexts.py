@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,6 +32,7 @@ class Context:
     ego_TE: NDArray[np.float32]
     last: EgoState  # of the last frame, NaN where not recorded, progress zero
     speed_limit_mps: float
+    time_s: float = math.nan  # of the last frame, since the scenario began in the reference world
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def read_context(path: Path, frames: int = 8) -> Context:
     ego[:, :2] = np.nan_to_num(ego[:, :2])
     limits = episode.steps.get("speed_limit_mps")
     limit = float(limits[count - 1]) if limits is not None else float("nan")
+    times = episode.steps.get("time_s") if episode.meta.get("source") == "truth" else None
     return Context(
         scenario=str(episode.meta.get("scenario") or path.parent.name),
         frames_THWC=np.stack(pictures),
@@ -130,4 +133,5 @@ def read_context(path: Path, frames: int = 8) -> Context:
             offroad=False,
         ),
         speed_limit_mps=limit if limit == limit else DEFAULT_SPEED_LIMIT_MPS,
+        time_s=math.nan if times is None else float(times[count - 1]),
     )

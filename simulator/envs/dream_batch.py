@@ -13,12 +13,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces as gym_spaces
 
+from scenarios import Scenario
 from simulator.assets import contexts_dir, model_folder
 from simulator.envs import spaces
 from simulator.envs.anchors import Anchors
 from simulator.envs.contexts import Context, ContextLibrary
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.info import build_info
+from simulator.envs.staging import NOBODY, stage
 from simulator.envs.starts import choose_start
 from simulator.envs.state import DreamState
 from simulator.hashing import array_hash
@@ -68,6 +70,7 @@ class DreamBatch:
             )
         self.engine = engine
         self.deadline: Deadline | None = None
+        self.stages = engine.stages_lead  # critical scenarios' other drivers
         engine.decode = obs != "latent" or render
         self.library = ContextLibrary(
             Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
@@ -152,9 +155,11 @@ class DreamBatch:
             default if chosen is None else chosen, options.get("context"), generator
         )
         self._wake_at(slot, context)
-        self.episodes[slot] = DreamEpisode(
-            self.rules, context, duration_s, self.engine.dt_s, self.unknown
-        )
+        episode = DreamEpisode(self.rules, context, duration_s, self.engine.dt_s, self.unknown)
+        if self.stages:
+            given = isinstance(chosen, Scenario) and chosen.name == context.scenario
+            episode.staged = stage(context, chosen if given else None)
+        self.episodes[slot] = episode
         self.show(slot, context.frames_THWC[-1])
 
     def reanchor(self, slot: int) -> None:
@@ -189,6 +194,9 @@ class DreamBatch:
             np.random.default_rng(0) if slot in idle else generator
             for slot, generator in enumerate(self.generators)
         ]
+        leads = [NOBODY if e is None or i in idle else e.lead for i, e in enumerate(self.episodes)]
+        if any(lead is not NOBODY for lead in leads):
+            self.engine.stage_lead(np.array(leads, np.float32))
         stepper = self.deadline or self.engine
         out = stepper.step(actions_BA, self.engine.draw_noise(generators))
         # Frames are kept, not copied: a caller may hold on to what the last step returned.

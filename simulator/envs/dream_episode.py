@@ -17,6 +17,7 @@ from simulator.envs import rewards
 from simulator.envs.contexts import Context
 from simulator.envs.info import TerminationReason
 from simulator.envs.spaces import Action
+from simulator.envs.staging import NOBODY, Lead, Staged
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
 
 
@@ -61,7 +62,8 @@ class DreamEpisode:
 
     Attributes are those of the newest frame: `ego`, `terms`, `reason`, `surprise`, `drift_score`,
     `steps` since the start, `previous_action` (2,), the action that led here, `adrift`: it is time to be
-    re-anchored, and `reanchored`: the frame is a recorded one, from which the dream goes on.
+    re-anchored, `reanchored`: the frame is a recorded one, from which the dream goes on, and `staged`: the
+    other driver of a critical scenario, None where there is none.
     """
 
     def __init__(
@@ -88,8 +90,14 @@ class DreamEpisode:
         self.drift_score = 0.0
         self.picture_gap_m = 0.0
         self.adrift = self.reanchored = False
+        self.staged: Staged | None = None
         self._streaks = dict.fromkeys((*EVENT_HEADS, "surprise", "drift"), 0)
         self._rules, self._dt_s = rules, dt_s
+
+    @property
+    def lead(self) -> Lead:
+        """The vehicle ahead that the next step has to show; `NOBODY` leaves that to the model."""
+        return NOBODY if self.staged is None or self.reason else self.staged.lead()
 
     def advance(self, out: StepOutput, row: int, action: Action) -> float:
         """Take in row `row` of a step under `action` (2,); returns the reward."""
@@ -114,6 +122,8 @@ class DreamEpisode:
             offroad=happened["offroad"],
             progress_m=before.progress_m + self._advance_m(numbers),
         )
+        if self.staged is not None:
+            self.staged = self.staged.after(before, self.ego, self._dt_s)
         self.steps += 1
         self.terms = rewards.reward_terms(
             before, self.ego, action, self.previous_action, self.speed_limit_mps, self._dt_s
@@ -134,7 +144,7 @@ class DreamEpisode:
         self.speed_limit_mps = context.speed_limit_mps
         self.surprise = self.drift_score = self.picture_gap_m = 0.0
         self._streaks = dict.fromkeys(self._streaks, 0)
-        self.adrift, self.reanchored = False, True
+        self.adrift, self.reanchored, self.staged = False, True, None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the rules, as JSON holds it."""
@@ -152,6 +162,7 @@ class DreamEpisode:
             "picture_gap_m": self.picture_gap_m,
             "reanchored": self.reanchored,
             "streaks": dict(self._streaks),
+            "staged": None if self.staged is None else self.staged.to_json(),
         }
 
     @staticmethod
@@ -169,6 +180,8 @@ class DreamEpisode:
         episode.picture_gap_m = saved.get("picture_gap_m", math.nan)  # kept before there was one
         episode.adrift = False  # that was seen to in the step itself
         episode.reanchored = bool(saved.get("reanchored", False))
+        staged = saved.get("staged")  # kept before there was one
+        episode.staged = None if staged is None else Staged.from_json(staged)
         return episode
 
     def _confirmed(self, name: str, now: bool) -> bool:

@@ -20,6 +20,10 @@ class ForcedDream(DreamEnv):
     The frame, info and reward of a step are the dream's; only what comes after them begins from the truth.
     """
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._batch.stages = False  # who is ahead, the truth says
+
     def step_beside(
         self, action: object, true_frame_HWC: Frame, true_info: Mapping[str, Any]
     ) -> tuple[Any, float, bool, bool, dict[str, Any]]:

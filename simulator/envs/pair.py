@@ -195,4 +195,5 @@ def as_start(moments: Sequence[Moment]) -> Context:
         np.array([(m.info["speed_mps"], m.info["yaw_rate_radps"]) for m in moments], np.float32),
         EgoState(**told, progress_m=0.0, collision=False, offroad=False),
         last["speed_limit_mps"],
+        last["time_s"],
     )

@@ -161,8 +161,8 @@ def notes(course: Course, rows: Sequence[Row], env: str) -> str:
         text += (
             " In a dream nobody knows the other cars: every collision that the model's head"
             " reports counts as at fault, TTC is the gap to the car ahead over its closing speed,"
-            " and leaving the road is the head's word. Whatever a scenario stages later than the"
-            " start's eight frames, the dream isn't told."
+            " and leaving the road is the head's word. The other driver of a critical scenario is"
+            " staged by the scenario's script, where the model carries a vehicle ahead along."
         )
     unknown = sum(row.scores is not None and row.scores.drive_score is None for row in rows)
     return text + (f" {unknown} drives have no score: the model lacks a head." if unknown else "")

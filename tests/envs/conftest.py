@@ -7,26 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import pytest
-from toy_engine import ToyEngine
+from toy_engine import ToyEngine, write_start
 
 import simulator  # noqa: F401  (registers the environments)
-from simulator.ego import EgoState
-from simulator.recording.episode import EpisodeWriter
 
 STARTS = {"calm_cruise": 3, "night": 1}
-
-
-def write_start(path: Path, scenario: str, brightness: int, frames: int = 8) -> None:
-    """An ordinary recording of a few grey frames."""
-    meta = {"source": "truth", "dt_s": 0.1, "split": "val", "scenario": scenario}
-    with EpisodeWriter(path, meta) as writer:
-        for step in range(frames):
-            frame = np.full((*ToyEngine.frame_shape[:2], 3), brightness, np.uint8)
-            state = EgoState(10.0 + step, 0.01, 0.2, 0.0, 0.001, 80.0, 1.0 * step, False, False)
-            action = None if step == frames - 1 else np.array([0.1, 0.2], np.float32)
-            writer.add(frame, action, state=state, extra={"speed_limit_mps": 22.0})
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +43,8 @@ def make_dreams(contexts: Path) -> Callable[..., Any]:
 
     def make(size: int, toy: dict[str, Any] | None = None, **arguments: Any) -> Any:
         engine = ToyEngine(size, **(toy or {}))
-        return gymnasium.make_vec(
-            "dreamlane/Dream-v0", num_envs=size, engine=engine, contexts=contexts, **arguments
-        )
+        given = {"engine": engine, "contexts": contexts, **arguments}
+        return gymnasium.make_vec("dreamlane/Dream-v0", num_envs=size, **given)
 
     return make
 

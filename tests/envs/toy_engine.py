@@ -7,9 +7,12 @@ unknown head) that a trained model wouldn't produce on demand. Real checkpoints 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from simulator.ego import EgoState
+from simulator.recording.episode import EpisodeWriter
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS, StepOutput
 
 TOKENS = 6
@@ -25,6 +28,7 @@ class ToyEngine:
     backend = "toy"
     device = "nowhere in particular"
     checkpoint_hash = "toy-1"
+    stages_lead = True
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class ToyEngine:
         self.decode = True
         self._collision_ages, self._offroad_ages = set(collision_ages), set(offroad_ages)
         self._surprise = surprise
+        self.staged: list[list[tuple[float, float]]] = []  # a list each time something was
         self._state = {
             name: np.zeros(batch_size, np.float64) for name in ("speed", "stripe", "age", "noise")
         }
@@ -55,6 +60,10 @@ class ToyEngine:
 
     def append_frame(self, frame_BHWC, action_BA, ego_BE):
         raise NotImplementedError
+
+    def stage_lead(self, lead_B2):
+        assert lead_B2.shape == (self.batch_size, 2)
+        self.staged.append([tuple(lead) for lead in lead_B2.tolist()])
 
     def draw_noise(self, generators):
         return np.stack([g.random(TOKENS, np.float32) for g in generators])
@@ -106,3 +115,14 @@ class ToyEngine:
 
     def _at(self, ages: set[int]) -> np.ndarray:
         return np.array([0.9 if age in ages else 0.1 for age in self._state["age"]], np.float32)
+
+
+def write_start(path: Path, scenario: str, brightness: int, frames: int = 8) -> None:
+    """An ordinary recording of a few grey frames."""
+    meta = {"source": "truth", "dt_s": 0.1, "split": "val", "scenario": scenario}
+    with EpisodeWriter(path, meta) as writer:
+        for step in range(frames):
+            frame = np.full((*ToyEngine.frame_shape[:2], 3), brightness, np.uint8)
+            state = EgoState(10.0 + step, 0.01, 0.2, 0.0, 0.001, 80.0, 1.0 * step, False, False)
+            action = None if step == frames - 1 else np.array([0.1, 0.2], np.float32)
+            writer.add(frame, action, state=state, extra={"speed_limit_mps": 22.0})

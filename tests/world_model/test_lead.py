@@ -149,6 +149,89 @@ def test_an_engine_carries_it_where_distances_were_labelled(labelled):
         assert not engine.state["ego_BE"][:, LEADS].any()
 
 
+def carrying(batch_size: int) -> EagerEngine:
+    """Dreams of a car at 10 m/s whose heads read a vehicle 32 m ahead; 30 m are carried, and 9 m/s."""
+    known = (*KNOWN, "lead_distance_m")
+    checkpoint = tiny.random_checkpoint(size=CAR, known_heads=known)
+    engine = EagerEngine(checkpoint, batch_size, "cpu", "float32")
+    frames = tiny.random_frames(3 * batch_size).reshape(batch_size, 3, tiny.HEIGHT, tiny.WIDTH, 3)
+    still = np.zeros((batch_size, 3, 2), np.float32)
+    engine.reset(frames, still, np.full((batch_size, 3, 2), np.nan, np.float32))
+    tiny.in_the_middle(engine.world, lead_m=32.0)
+    told = np.array([[10, 0, 0, 0, 0, 30, 9]] * batch_size, np.float32)
+    engine.state = {**engine.state, "ego_BE": told}
+    return engine
+
+
+def on(engine: EagerEngine):
+    """One step with the wheel straight."""
+    size = engine.batch_size
+    noise = np.full((size, engine.noise), 0.5, np.float32)
+    return engine.step(np.zeros((size, 2), np.float32), noise)
+
+
+def test_a_staged_vehicle_is_where_the_script_has_it_whatever_is_read():
+    engine, plain = carrying(3), carrying(3)
+    engine.stage_lead(np.array([[12.0, 4.0], [np.nan, np.nan], [40.0, -9.0]], np.float32))
+    out, own = on(engine), on(plain)
+    way_m = 0.1 * (10.0 + out.state["speed_mps"]) / 2
+    staged = np.array([12.0, 40.0]) + 0.1 * np.array([4.0, -9.0]) - way_m[[0, 2]]
+    assert out.state["lead_distance_m"][[0, 2]].tolist() == pytest.approx(staged.tolist(), abs=1e-4)
+    assert out.state["lead_distance_m"][1] == own.state["lead_distance_m"][1]
+    assert (
+        engine.state["ego_BE"][:, LEADS][1].tolist() == plain.state["ego_BE"][:, LEADS][1].tolist()
+    )
+    assert (out.latent_BChw[0] != own.latent_BChw[0]).any()  # it is told to the picture
+    assert (out.latent_BChw[1] == own.latent_BChw[1]).all()
+
+
+def test_it_is_staged_for_one_step_and_then_goes_on_as_any_other():
+    engine = carrying(1)
+    before = engine.state
+    engine.stage_lead(np.array([[30.0, 4.0]], np.float32))
+    assert engine.state["ego_BE"].tolist() == before["ego_BE"].tolist()
+    on(engine)
+    went_on = engine.state
+    out = on(engine)
+    first = out.state["lead_distance_m"].item()
+    engine.state = went_on
+    assert on(engine).state["lead_distance_m"].item() == first
+    own_mps = (went_on["ego_BE"][0, 0] + out.state["speed_mps"].item()) / 2
+    expected = went_on["ego_BE"][0, LEADS.start] + 0.1 * (4.0 - own_mps)
+    read = out.shown["lead_distance_m"].item()
+    assert first == pytest.approx(expected + ALPHA * (read - expected), abs=1e-3)
+
+
+def test_nothing_is_staged_where_no_vehicle_is_carried():
+    engine = EagerEngine(tiny.random_checkpoint(size=tiny.SEEING), 1, "cpu", "float32")
+    assert not engine.stages_lead
+    with pytest.raises(ValueError, match="stages_lead"):
+        engine.stage_lead(np.array([[12.0, 4.0]], np.float32))
+    with pytest.raises(ValueError, match=r"lead has shape \(2,\)"):
+        carrying(1).stage_lead(np.array([12.0, 4.0], np.float32))
+
+
+@given(st.floats(4, 60), st.floats(-1, 1), st.floats(-0.05, 0.05))
+def test_its_pixels_look_where_it_was(distance, gone, turned):
+    lead = tracker()
+    where = torch.full((1, 128, 256, 2), 5.0)  # nowhere else
+    before, after = (torch.tensor([[d, 0.0]]) for d in (distance, distance + gone))
+    places = torch.tensor([[0.0, 0.0, 0.0]]), torch.tensor([[0.0, turned, 0.0]])
+    moved = lead.moved(where, before, places[0], after, places[1])[0]
+    (right, down, _), (right_later, down_later, _) = (
+        lead.seen(before, places[0]), lead.seen(after, places[1])
+    )  # fmt: skip
+    row = round((down_later.item() / lead.view[0] + 1) * 64 - 0.5) - 1  # just above the road
+    column = round((right_later.item() / lead.view[1] + 1) * 128 - 0.5)
+    x, y = moved[row, column].tolist()
+    assert x == pytest.approx(right.item() / lead.view[1], abs=0.02)
+    assert y == pytest.approx(down.item() / lead.view[0], abs=0.05)
+    share = (moved[..., 0] != 5.0).float().mean().item()
+    assert 0 < share < 0.5
+    beyond = torch.tensor([[NONE_M, 0.0]])
+    assert torch.equal(lead.moved(where, before, places[0], beyond, places[1])[0], where[0])
+
+
 def test_what_is_known_of_the_start_needs_no_reading():
     known = (*KNOWN, "lead_distance_m")
     engine = EagerEngine(tiny.random_checkpoint(size=CAR, known_heads=known), 2, "cpu", "float32")

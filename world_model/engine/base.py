@@ -81,6 +81,9 @@ class Engine(Protocol):
     scales: int  # how many of a frame's scales steps draw, settable at any time: fewer are faster, softer
     possible_scales: tuple[int, ...]  # what `scales` may be
     decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
+    stages_lead: (
+        bool  # whether the model carries a vehicle ahead along, so that `stage_lead` has a say
+    )
 
     @property
     def device(self) -> str:
@@ -113,6 +116,11 @@ class Engine(Protocol):
     def step(self, action_BA: NDArray[np.float32], noise_BL: NDArray[np.float32]) -> StepOutput:
         """Dream the next frame. `noise_BL` is uniform in [0, 1): one number a token, or what the family takes
         (`draw_noise` knows)."""
+
+    def stage_lead(self, lead_B2: NDArray[np.float32]) -> None:
+        """Say which vehicle is ahead in the next step: its distance now (m) and its speed meanwhile (m/s,
+        negative where it comes the other way). It is drawn there, and what the picture shows of it corrects
+        nothing. NaN for dreams whose own vehicle goes on. ValueError where `stages_lead` is False."""
 
     def repaint(
         self,

@@ -25,7 +25,7 @@ from world_model.engine.checks import (
     within,
 )
 from world_model.engine.step_graph import StepInputs, StepTensors
-from world_model.families.car import PAST_ACTIONS
+from world_model.families.car import LEAD_STATE, PAST_ACTIONS
 from world_model.families.world import PAST_FRAMES, PAST_MAPS, World
 from world_model.heads import MOTIONS
 
@@ -74,6 +74,8 @@ class DreamEngine(ABC):
         # a head that never saw a label says nothing worth feeding back: 0, as in training
         fed = [name in self.known for name in self.world.ego_states]
         self._fed_E, self._all_fed = torch.tensor(fed, device=self.torch_device), all(fed)
+        self.stages_lead = self.world.lead is not None and STATE_HEADS[LEAD_STATE] in self.known
+        self._staged_B2: Tensor | None = None  # for the next step, NaN where nothing is staged
         self._scales = len(tokenizer.quantizer.scales)
         self.possible_scales = tuple(range(1, self._scales + 1))
         self.decode = True
@@ -208,12 +210,15 @@ class DreamEngine(ABC):
             looked_at = self.world.reprojection is not None
             picture = self.draw(self._past_BPChw[:, 0]) if looked_at else self._blank_BCHW
         actions = torch.cat([self._actions_BMA, action.unsqueeze(1)], 1)
-        out = self.run(StepInputs(self._past_BPChw, picture, actions, self._ego_BE, noise_L))
-        was, ego = self._past_BPChw, self._ego_BE
+        was, ego, staged_B = self._past_BPChw, self._ego_BE, None
+        if self._staged_B2 is not None:
+            staged_B = self._staged_B2[:, 0].isfinite()
+            ego = self.world.with_lead(ego, self._staged_B2)
+        out = self.run(StepInputs(was, picture, actions, ego, noise_L))
         self._past_BPChw = torch.stack([out.latent_BChw, was[:, 0], out.ahead_BChw], 1)
         ahead = self._past_BPChw[:, 2]  # an output's memory may be used again
         led_here = Origin(was, ahead, actions, ego, out.tokens_BL.clone())
-        self._advance(action, self.world.go_on(self._ego_BE, out.state_BS) * self._fed_E)
+        self._advance(action, self.world.go_on(ego, out.state_BS, staged_B) * self._fed_E)
         self._picture_BCHW, self.origin = out.picture_BCHW, led_here
         shown, unsure = out.state_BS.cpu().numpy(), out.unsure_BS.cpu().numpy()
         events = out.event_BE
@@ -233,6 +238,14 @@ class DreamEngine(ABC):
             out.tokens_BL.to(torch.int16).cpu().numpy(),
             out.latent_BChw.cpu().numpy(),
         )
+
+    def stage_lead(self, lead_B2: NDArray[np.float32]) -> None:
+        """See `engine.base.Engine.stage_lead`."""
+        if not self.stages_lead:
+            raise ValueError(
+                f"{self.config.name!r} carries no vehicle ahead along: none can be staged (`stages_lead`)"
+            )
+        self._staged_B2 = self._tensor(self.shaped("lead", lead_B2, 2))
 
     def repaint(
         self,
@@ -303,7 +316,7 @@ class DreamEngine(ABC):
         return self.world.begin(motion_B2, known, labels[:, 0]) * self._fed_E
 
     def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
-        self._picture_BCHW = self.origin = None
+        self._picture_BCHW = self.origin = self._staged_B2 = None
         self._actions_BMA = torch.cat([self._actions_BMA[:, 1:], action_BA.unsqueeze(1)], 1)
         self._ego_BE = ego_BE.clone()  # neither an output's memory nor the caller's
 

@@ -94,15 +94,38 @@ class Car(nn.Module):
         state, log_scale, event = self.reader(new_BChw, old_BChw, moving, actions_BMA, ego_BE)
         return state, log_scale, event
 
-    def nudge(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor | None:
-        """See `Road.nudge`; `actions_BMA` end with the one to come. None where nothing is made up for."""
+    def nudge(
+        self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """See `Road.nudge`, and the pose (B, 2) that the last picture shows; `actions_BMA` end with the one
+        to come. None where nothing is made up for."""
         if self.road is None or not self.config.place_gain:
             return None
         led_here = torch.cat([actions_BMA[:, :1], actions_BMA[:, :-1]], 1)
         read, log_scale, _ = self.read(past_BPChw[:, 0], past_BPChw[:, 1], led_here, ego_BE)
         unsure = self.reader.unsure(log_scale)
         carried, shown, doubt = (x[:, PLACES].float() for x in (ego_BE, read, unsure))
-        return self.road.nudge(carried, shown, doubt, self.config.place_gain)
+        return self.road.nudge(carried, shown, doubt, self.config.place_gain), shown[:, :2]
+
+    def lead_moved(
+        self,
+        where_BHW2: Tensor,
+        ego_BE: Tensor,
+        motion_B2: Tensor,
+        nudged: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """See `Lead.moved`; `nudged` is what `nudge` said."""
+        if self.road is None or self.lead is None:
+            return where_BHW2
+        ego, motion = ego_BE.float(), motion_B2.float()
+        if nudged is not None:  # the vehicle is where the picture shows it
+            ego = torch.cat([ego[:, :MOTIONS], nudged[1], ego[:, POSE.stop :]], 1)
+        later = self.road.expected(ego, motion)
+        if nudged is not None:
+            later = torch.cat([later[:, :2] + nudged[0], later[:, 2:]], 1)
+        lead_B2 = ego[:, LEADS]
+        after_B2 = self.lead.expected(lead_B2, self.road.way(ego, motion))
+        return self.lead.moved(where_BHW2, lead_B2, ego[:, PLACES], after_B2, later)
 
     def begin(self, motion_B2: Tensor, state_BS: Tensor, before_BS: Tensor | None = None) -> Tensor:
         """The ego state (B, E) with this motion, in a frame from outside.
@@ -123,8 +146,15 @@ class Car(nn.Module):
             ego.append(torch.stack([distance, self.lead.speed(distance, was, own)], 1))
         return torch.cat(ego, 1)
 
-    def go_on(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:
-        """The ego state (B, E) after a step, at whose end the heads said `state_BS`."""
+    def with_lead(self, ego_BE: Tensor, lead_B2: Tensor) -> Tensor:
+        """The ego state with another vehicle ahead, where that isn't NaN."""
+        ego = ego_BE.clone()
+        ego[:, LEADS] = torch.where(lead_B2.isfinite(), lead_B2, ego[:, LEADS])
+        return ego
+
+    def go_on(self, ego_BE: Tensor, state_BS: Tensor, staged_B: Tensor | None = None) -> Tensor:
+        """The ego state (B, E) after a step, at whose end the heads said `state_BS`; where the vehicle ahead
+        is staged, it drives on whatever they say of it."""
         motion = state_BS[:, :MOTIONS]
         if self.road is None:
             return motion
@@ -133,7 +163,8 @@ class Car(nn.Module):
         ego = [motion, self.road.corrected(place, state_BS[:, PLACES], way)]
         if self.lead is not None:
             lead = self.lead.expected(ego_BE[:, LEADS], way)
-            ego.append(self.lead.corrected(lead, state_BS[:, LEAD_STATE], motion[:, 0]))
+            after = self.lead.corrected(lead, state_BS[:, LEAD_STATE], motion[:, 0])
+            ego.append(after if staged_B is None else torch.where(staged_B[:, None], lead, after))
         return torch.cat(ego, 1)
 
     def stated(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from world_model.families.reprojection import CameraConfig, Reprojection
+from world_model.families.reprojection import CameraConfig, Reprojection, centres
 from world_model.layers import Conditioning
 
 FARTHEST_M, NONE_M = 80.0, 75.0
@@ -35,6 +35,7 @@ LEAP_M = 3.0
 
 WIDE_M, TALL_M = 2.0, 1.6
 TAIL_M = 2.0  # from the camera to the car's front, where distances begin
+MARGIN, EDGE_PX = 0.15, 2.0  # of the vehicle's size, and how softly its pixels end
 
 
 class Lead(nn.Module):
@@ -53,7 +54,7 @@ class Lead(nn.Module):
         super().__init__()
         self.camera = camera
         self.condition = Conditioning(2, width, silent=True)
-        view = Reprojection.reach(map_size, camera)
+        view = self.view = Reprojection.reach(map_size, camera)
         for name, count, reach in zip(("top_h", "left_w"), map_size, view, strict=True):
             edges = reach * (torch.arange(count) * 2 / count - 1)
             self.register_buffer(name, edges, persistent=False)
@@ -71,15 +72,57 @@ class Lead(nn.Module):
     def footprint(self, lead_B2: Tensor, place_B3: Tensor) -> Tensor:
         """The share of each cell that the vehicle covers, which drives in the middle of the car's lane:
         (B, 1, h, w)."""
-        offset, heading, curvature = place_B3.unbind(1)
-        away = (lead_B2[:, 0] + TAIL_M).clamp_min(2.0)
-        right = (offset + heading * away - curvature * away.square() / 2) / away
-        # nose up: all lies lower in the picture
-        down = self.camera.height_m / away + self.camera.pitch_rad
+        right, down, away = self.seen(lead_B2, place_B3)
         across = overlap(self.left_w, self.cell[1], right - WIDE_M / 2 / away, WIDE_M / away)
         along = overlap(self.top_h, self.cell[0], down - TALL_M / away, TALL_M / away)
         covered = along.unsqueeze(2) * across.unsqueeze(1) * there(lead_B2[:, 0]).view(-1, 1, 1)
         return covered.unsqueeze(1)
+
+    def moved(
+        self,
+        where_BHW2: Tensor,
+        lead_B2: Tensor,
+        place_B3: Tensor,
+        after_B2: Tensor,
+        later_B3: Tensor,
+    ) -> Tensor:
+        """Where each pixel of the coming picture looks in the last one, the vehicle's own motion counted: its
+        pixels look at where it was, by how much nearer or farther it is now.
+
+        Args:
+            where_BHW2: as if all stood, x and y in [-1, 1].
+            lead_B2, place_B3: in the last picture.
+            after_B2, later_B3: in the coming one.
+        """
+        (right, down, away), (right_later, down_later, away_later) = (
+            self.seen(lead_B2, place_B3), self.seen(after_B2, later_B3)
+        )  # fmt: skip
+        size = where_BHW2.shape[1:3]
+        x_W, y_H = (
+            reach * centres(count).to(where_BHW2)
+            for count, reach in zip(size[::-1], self.view[::-1], strict=True)
+        )
+        soft = 2 * EDGE_PX * self.view[1] / size[1]
+        half = (1 + MARGIN) * WIDE_M / 2 / away_later
+        high, low = (1 + MARGIN) * TALL_M / away_later, MARGIN * TALL_M / away_later
+        across = within(x_W, right_later - half, right_later + half, soft)
+        along = within(y_H, down_later - high, down_later + low, soft)
+        is_there = (there(lead_B2[:, 0]) * there(after_B2[:, 0])).view(-1, 1, 1)
+        mine = along.unsqueeze(2) * across.unsqueeze(1) * is_there
+        share = (away_later / away)[:, None]
+        x = (right[:, None] + (x_W - right_later[:, None]) * share) / self.view[1]
+        y = (down[:, None] + (y_H - down_later[:, None]) * share) / self.view[0]
+        was = torch.stack([x[:, None, :].expand_as(mine), y[:, :, None].expand_as(mine)], -1)
+        return torch.lerp(where_BHW2, was, mine.unsqueeze(-1))
+
+    def seen(self, lead_B2: Tensor, place_B3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the vehicle stands in the picture, as tangents to the right and down, and metres from the
+        camera: (B,) each."""
+        offset, heading, curvature = place_B3.unbind(1)
+        away = (lead_B2[:, 0] + TAIL_M).clamp_min(TAIL_M)
+        right = (offset + heading * away - curvature * away.square() / 2) / away
+        # nose up: all lies lower in the picture
+        return right, self.camera.height_m / away + self.camera.pitch_rad, away
 
     def speed(self, distance_m_B: Tensor, was_m_B: Tensor, speed_mps_B: Tensor) -> Tensor:
         """How fast the vehicle drives (B,) by its distances now and a step before, at the car's own speed: as
@@ -121,3 +164,10 @@ def overlap(edges_n: Tensor, size: float, start_B: Tensor, length_B: Tensor) -> 
     begin = torch.maximum(edges_n, start_B.unsqueeze(1))
     end = torch.minimum(edges_n + size, (start_B + length_B).unsqueeze(1))
     return ((end - begin) / size).clamp_min(0.0)
+
+
+def within(at_n: Tensor, low_B: Tensor, high_B: Tensor, soft: float) -> Tensor:
+    """1 between the two, 0 outside, over `soft` in between: (B, n)."""
+    above = ((at_n - low_B.unsqueeze(1)) / soft + 0.5).clamp(0, 1)
+    below = ((high_B.unsqueeze(1) - at_n) / soft + 0.5).clamp(0, 1)
+    return above * below

@@ -158,9 +158,14 @@ class Reprojection(nn.Module):
         # a tenth of a pixel matters: too fine for bfloat16
         with torch.autocast(motion_BE.device.type, enabled=False):
             where_BHW2 = self.sources(latent_BChw.float(), missed_BChw.float(), motion_BE, nudge_B2)
-            return F.grid_sample(
-                picture_BCHW.float(), where_BHW2, padding_mode="border", align_corners=False
-            )
+            return looked_up(picture_BCHW, where_BHW2)
+
+
+def looked_up(picture_BCHW: Tensor, where_BHW2: Tensor) -> Tensor:
+    """The picture at these places, x and y in [-1, 1]; its rim beyond it."""
+    return F.grid_sample(
+        picture_BCHW.float(), where_BHW2, padding_mode="border", align_corners=False
+    )
 
 
 def centres(count: int) -> Tensor:

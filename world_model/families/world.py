@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from world_model.families.car import Car
 from world_model.families.config import WorldConfig
-from world_model.families.reprojection import Reprojection
+from world_model.families.reprojection import Reprojection, looked_up
 from world_model.heads import MOTIONS
 from world_model.layers import Block, KeyValue
 from world_model.tokenizer.model import Tokenizer
@@ -173,10 +173,17 @@ class World(Car, ABC):
         if picture_BCHW is None:
             picture_BCHW = tokenizer.draw(newest)
         motion_BE, _ = self.reader.kinematics(actions_BMA, ego_BE)
-        nudge = self.nudge(past_BPChw, actions_BMA, ego_BE) if ego_BE.shape[1] > MOTIONS else None
-        moved = self.reprojection(
-            picture_BCHW.clamp(-1, 1), newest, newest - foreseen, motion_BE, nudge
-        )
+        is_placed = ego_BE.shape[1] > MOTIONS
+        nudged = self.nudge(past_BPChw, actions_BMA, ego_BE) if is_placed else None
+        # a tenth of a pixel matters: too fine for bfloat16
+        with torch.autocast(motion_BE.device.type, enabled=False):
+            missed_BChw = newest.float() - foreseen.float()
+            where_BHW2 = self.reprojection.sources(
+                newest.float(), missed_BChw, motion_BE, None if nudged is None else nudged[0]
+            )
+            if is_placed:
+                where_BHW2 = self.lead_moved(where_BHW2, ego_BE, motion_BE, nudged)
+            moved = looked_up(picture_BCHW.clamp(-1, 1), where_BHW2)
         there = tokenizer.see(moved)
         moving_B111 = (motion_BE[:, 0] / CRAWL_MPS).clamp(0, 1).view(-1, 1, 1, 1)
         return torch.lerp(newest, there, moving_B111)

@@ -43,12 +43,15 @@ class WorldTask(WorldBatches):
             known = self.model.situation(
                 batch.past_BPChw, batch.ahead_BChw, batch.actions_BMA, batch.ego_BE
             )
+            weight_BL = batch.thing_BL
+            if known.lead_B1hw is not None:
+                weight_BL = weight_BL + config.lead_weight * (known.lead_B1hw.flatten(1) > 0)
             parts = self.model.losses(
                 self.quantizer,
                 frame,
                 batch.next_BChw,
                 known,
-                batch.thing_BL,
+                weight_BL,
                 generator,
             )
             state, log_scale, event = self.model.read(

@@ -64,6 +64,9 @@ class WorldTraining:
     # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
     # itself would teach to draw vehicles where there are none, more of them by that weight
     thing_weight: float = 1.0
+    lead_weight: float = (
+        0.0  # more, where a vehicle ahead is expected: what is told isn't the frame itself
+    )
     state_weight: float = (
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
