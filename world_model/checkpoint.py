@@ -53,6 +53,9 @@ class ModelConfig:
     drift_mean: tuple[float, ...] = ()
     drift_std: tuple[float, ...] = ()
     drift_threshold: float = 0.0
+    # the signals of doubt in usual dreams: mean and standard deviation of each
+    doubt_mean: tuple[float, ...] = ()
+    doubt_std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

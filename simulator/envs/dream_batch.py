@@ -244,6 +244,7 @@ class DreamBatch:
             scenario=episode.scenario,
             frame_hash=self._hashes[slot],
             surprise=episode.surprise,
+            doubt=episode.doubt,
             drift_score=episode.drift_score,
             picture_gap_m=episode.picture_gap_m,
             reanchored=episode.reanchored,

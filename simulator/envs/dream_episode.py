@@ -60,7 +60,7 @@ class DreamRules:
 class DreamEpisode:
     """One dream from its recorded start to its end.
 
-    Attributes are those of the newest frame: `ego`, `terms`, `reason`, `surprise`, `drift_score`,
+    Attributes are those of the newest frame: `ego`, `terms`, `reason`, `surprise`, `doubt`, `drift_score`,
     `steps` since the start, `previous_action` (2,), the action that led here, `adrift`: it is time to be
     re-anchored, `reanchored`: the frame is a recorded one, from which the dream goes on, and `staged`: the
     other driver of a critical scenario, None where there is none.
@@ -87,6 +87,7 @@ class DreamEpisode:
         self.terms = rewards.no_terms()
         self.reason: TerminationReason = ""
         self.surprise = 0.0
+        self.doubt = 0.0
         self.drift_score = 0.0
         self.picture_gap_m = 0.0
         self.adrift = self.reanchored = False
@@ -103,6 +104,7 @@ class DreamEpisode:
         """Take in row `row` of a step under `action` (2,); returns the reward."""
         before, self.reanchored = self.ego, False
         self.surprise = float(out.surprise_B[row])
+        self.doubt = float(out.doubt[row])
         self.drift_score = float(out.drift_B[row])
         self.picture_gap_m = float(out.picture_gap_m[row])
         happened = {
@@ -142,7 +144,7 @@ class DreamEpisode:
         }
         self.ego = replace(context.last, **blank, progress_m=self.ego.progress_m)
         self.speed_limit_mps = context.speed_limit_mps
-        self.surprise = self.drift_score = self.picture_gap_m = 0.0
+        self.surprise = self.doubt = self.drift_score = self.picture_gap_m = 0.0
         self._streaks = dict.fromkeys(self._streaks, 0)
         self.adrift, self.reanchored, self.staged = False, True, None
 
@@ -158,6 +160,7 @@ class DreamEpisode:
             "terms": dict(self.terms),
             "reason": self.reason,
             "surprise": self.surprise,
+            "doubt": self.doubt,
             "drift_score": self.drift_score,
             "picture_gap_m": self.picture_gap_m,
             "reanchored": self.reanchored,
@@ -177,7 +180,9 @@ class DreamEpisode:
         for name in ("scenario", "speed_limit_mps", "limit_steps", "steps", "reason", "surprise"):
             setattr(episode, name, saved[name])
         episode.drift_score = saved["drift_score"]
-        episode.picture_gap_m = saved.get("picture_gap_m", math.nan)  # kept before there was one
+        # kept before there was one
+        episode.doubt = saved.get("doubt", math.nan)
+        episode.picture_gap_m = saved.get("picture_gap_m", math.nan)
         episode.adrift = False  # that was seen to in the step itself
         episode.reanchored = bool(saved.get("reanchored", False))
         staged = saved.get("staged")  # kept before there was one

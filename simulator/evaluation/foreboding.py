@@ -1,8 +1,8 @@
-"""Does a dream's own surprise say which of its frames are wrong?
+"""Does a dream itself say which of its frames are wrong?
 
 A frame is called wrong where its place on the road (`state_error`) is among the worst quarter of all frames
 looked at. Area under the ROC curve: the share of pairs of a wrong and a right frame in which the wrong one
-has the higher surprise; half is chance.
+has the higher doubt (or surprise, ...); half is chance.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simulator.evaluation.intervals import Interval, statistic_interval
 from simulator.evaluation.open_loop_clips import Clips
 from simulator.evaluation.report import Table, Verdict, table
 
-SIGNALS = ("surprise", "drift_score", "picture_gap_m")
+SIGNALS = ("doubt", "surprise", "drift_score", "picture_gap_m")
 WORST = 0.25
 TELLING = 0.8
 
@@ -50,21 +50,20 @@ class Foreboding:
 
     def verdict(self) -> Verdict:
         """In one sentence."""
-        area = self.overall["surprise"]
-        if np.isnan(area.value):
-            text = (
-                "Warning: unknown; this model says no surprise, or no frame was worse than another."
-            )
+        known = [name for name in SIGNALS if not np.isnan(self.overall[name].value)]
+        if not known:
+            text = "Warning: unknown; this model tells nothing, or no frame was worse than another."
             return Verdict(text, trusted=False)
+        area = self.overall[known[0]]
         return Verdict(
-            f"Warning: surprise tells wrong frames from right ones in {area.value:.0%} of pairs"
+            f"Warning: {known[0]} tells wrong frames from right ones in {area.value:.0%} of pairs"
             " (half would be chance).",
             area.value >= TELLING,
         )
 
 
 def foreboding(clips: Clips) -> Foreboding:
-    """Judge both signals by the errors of the frames they came with."""
+    """Judge the signals by the errors of the frames they came with."""
     error_HN = np.stack([clips.get("dream", "state_error", h) for h in clips.horizons])
     known_HN = ~np.isnan(error_HN)
     limit = float(np.quantile(error_HN[known_HN], 1 - WORST)) if known_HN.any() else np.nan

@@ -94,6 +94,7 @@ def dream_and_compare(subject: Subject, rows: Rows, count: int, clips: Clips) ->
                 "hold_state": held_state,  # over the same states as the heads
             }
             compare(subject, moment, h, clips)
+            clips.add("dream", "doubt", h, out.doubt[:count])
             clips.add("dream", "surprise", h, out.surprise_B[:count])
             clips.add("dream", "drift_score", h, out.drift_B[:count])
             clips.add("dream", "picture_gap_m", h, out.picture_gap_m[:count])

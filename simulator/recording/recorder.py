@@ -228,7 +228,7 @@ def columns(
     info: Mapping[str, Any], reward: float, terminated: bool, truncated: bool
 ) -> dict[str, Any]:
     """What `EpisodeWriter.add` takes with a frame; what the world can't tell is left out."""
-    extra = ("speed_limit_mps", "surprise", "drift_score", "reanchored")
+    extra = ("speed_limit_mps", "surprise", "doubt", "drift_score", "reanchored")
     return {
         "state": {k: v for k, v in info.items() if v == v and k not in info.get("unknown", ())},
         "reward": reward,

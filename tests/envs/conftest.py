@@ -64,8 +64,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("dream")
     torch.manual_seed(0)
     config = checkpoint.ModelConfig(
-        name="untrained", world=WorldConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS)
-    )
+        name="untrained", world=WorldConfig(64, 2, 4), known_heads=(*STATE_HEADS, *EVENT_HEADS),
+        doubt_mean=(0.0,) * 4, doubt_std=(1.0,) * 4,
+    )  # fmt: skip
     world = Var(config.world, config.tokenizer.quantizer)
     checkpoint.save(folder / "untrained", config, Tokenizer(config.tokenizer), world)
     for _ in record_contexts(folder / "contexts", names=["calm_cruise"], count=2):

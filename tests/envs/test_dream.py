@@ -90,8 +90,10 @@ def test_progress_is_speed_along_the_lane(make_dream):
 def test_info_says_how_far_the_picture_falls_behind(make_dream):
     env = make_dream()
     _, info = env.reset(seed=1)
-    assert info["picture_gap_m"] == 0.0
+    assert info["picture_gap_m"] == info["doubt"] == 0.0
+    straight = env.step(STRAIGHT)[4]
     info = env.step(np.array([0.8, 0.0], np.float32))[4]
+    assert info["doubt"] > straight["doubt"]
     assert info["heading_error_rad"] == pytest.approx(0.08)
     assert info["picture_gap_m"] == pytest.approx(0.4)  # 0.04 rad, 10 m ahead
     blind = make_dream(toy={"known": ["speed_mps"]})

@@ -31,6 +31,7 @@ INFO_KEYS = {
     "surprise",
     "drift_score",
     "picture_gap_m",
+    "doubt",
     "reanchored",
     "time_s",
     "scenario",

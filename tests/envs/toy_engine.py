@@ -96,6 +96,7 @@ class ToyEngine:
             drift_B=zeros,
             tokens_BL=(100 * noise_BL).astype(np.int16),
             latent_BChw=self.latent,
+            usual=((-2.0, -2.0, -1.0, 0.0), (1.0, 1.0, 1.0, 1.0)),
         )
 
     @property

@@ -113,16 +113,19 @@ def test_obedient_heads_know_the_next_frame_s_speed():
 
 
 @pytest.mark.parametrize(("sign", "area"), [(1, 1.0), (-1, 0.0), (np.nan, np.nan)])
-def test_surprise_is_worth_what_it_tells_of_wrong_frames(sign, area):
+@pytest.mark.parametrize("signal", ["doubt", "surprise"])
+def test_a_signal_is_worth_what_it_tells_of_wrong_frames(signal, sign, area):
     clips = Clips(np.arange(8), np.arange(8) // 2, (1, 5))
     error = np.arange(8.0)
     for h in clips.horizons:
         clips.add("dream", "state_error", h, error)
-        clips.add("dream", "surprise", h, sign * error)
+        for name in ("doubt", "surprise"):  # a model without one of them tells nothing by it
+            clips.add("dream", name, h, sign * error if name == signal else np.full(8, np.nan))
         clips.add("dream", "drift_score", h, np.zeros(8))
         clips.add("dream", "picture_gap_m", h, np.full(8, np.nan))  # a model that carries no place
     found = foreboding(clips)
-    assert found.overall["surprise"].value == pytest.approx(area, nan_ok=True)
-    assert found.by_horizon["surprise"][5].value == pytest.approx(area, nan_ok=True)
+    assert found.overall[signal].value == pytest.approx(area, nan_ok=True)
+    assert found.by_horizon[signal][5].value == pytest.approx(area, nan_ok=True)
     assert found.overall["drift_score"].value == 0.5
     assert found.verdict().trusted == (area == 1.0)
+    assert (signal in found.verdict().text) == (area == area)

@@ -17,6 +17,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from world_model.engine.doubt import doubt_of, signals_of
+
 Array = NDArray[np.generic]
 
 STATE_HEADS = (
@@ -54,6 +56,14 @@ class StepOutput:
     drift_B: NDArray[np.float32]  # 0 inside the training range of image statistics, grows outside
     tokens_BL: NDArray[np.int16]  # -1 where a scale was left out
     latent_BChw: NDArray[np.float32]
+    # mean and spread of the signals of doubt in usual dreams; empty where that isn't known
+    usual: tuple[Sequence[float], Sequence[float]] = ((), ())
+
+    @property
+    def doubt(self) -> NDArray[np.float32]:
+        """How wrong the frame may be by all that the dream can tell of it (B,): see `engine.doubt`; 0 as
+        usual, NaN where it isn't known what is usual."""
+        return doubt_of(signals_of(self.unsure, self.picture_gap_m, self.surprise_B), *self.usual)
 
     @property
     def picture_gap_m(self) -> NDArray[np.float32]:

@@ -237,6 +237,7 @@ class DreamEngine(ABC):
             out.drift_B.cpu().numpy(),
             out.tokens_BL.to(torch.int16).cpu().numpy(),
             out.latent_BChw.cpu().numpy(),
+            (self.config.doubt_mean, self.config.doubt_std),
         )
 
     def stage_lead(self, lead_B2: NDArray[np.float32]) -> None:

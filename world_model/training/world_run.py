@@ -26,6 +26,7 @@ from world_model.training.loop import Log, Trainer
 from world_model.training.outcome import fit_outcome
 from world_model.training.rollout import rollout, start_engine
 from world_model.training.start import start_from
+from world_model.training.usual import usual_signals
 from world_model.training.world import WorldTask
 from world_model.training.world_batches import WorldTraining
 
@@ -78,8 +79,10 @@ def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
     figures = teacher_forced(task, model)
     checkpoint = replace(task.checkpoint, config=config, world=model)
     run_dir = Path(task.config.loop.run_dir)
-    save(run_dir / "checkpoint", config, task.checkpoint.tokenizer, model)
     engine = EagerEngine(checkpoint, batch_size=8, device="cpu")
+    mean, std = usual_signals(engine, task.train.drives)
+    config = replace(config, doubt_mean=mean, doubt_std=std)
+    save(run_dir / "checkpoint", config, task.checkpoint.tokenizer, model)
     ends = task.val.drives.window_ends(PAST_ACTIONS - 1, max(HORIZONS))
     rows = ends[np.linspace(0, len(ends) - 1, engine.batch_size).astype(np.int64)]
     dreams = rollout(engine, task.val.drives, rows, max(HORIZONS))
