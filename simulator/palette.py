@@ -18,6 +18,9 @@ from simulator.assets import assets_dir
 HORIZON_ROW = 61.0  # of 128
 """Of the reference camera's pictures (80 degrees wide, 0.02 rad down): what stands there is endlessly far."""
 
+FOCAL_PX, CAMERA_M = 64.0 / math.tan(math.radians(40.0)) * 2, (1.35, 2.0)
+"""Of the same pictures: pixels to a tangent of 1; the camera's height, and its way to the car's front."""
+
 NEAREST, FARTHEST = 3.0, 0.15  # times as large as it was cut out
 
 
@@ -41,6 +44,21 @@ def _cutout(name: str) -> NDArray[np.uint8]:
     picture = cv2.imread(str(assets_dir() / "palette" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
     assert picture is not None
     return np.asarray(picture, np.uint8)
+
+
+def seen_at(
+    distance_m: float, lane_offset_m: float, heading_error_rad: float, curvature_1pm: float
+) -> tuple[float, float]:
+    """Column and row, in pixels of a picture 256 wide, at which something stands in the middle of the lane.
+
+    Args:
+        distance_m: from the car's front.
+        lane_offset_m, heading_error_rad, curvature_1pm: the car's place, as `EgoState` has it.
+    """
+    height_m, front_m = CAMERA_M
+    away_m = distance_m + front_m
+    right = lane_offset_m / away_m + heading_error_rad - curvature_1pm * away_m / 2
+    return 128.0 + FOCAL_PX * right, HORIZON_ROW + FOCAL_PX * height_m / away_m
 
 
 def put(

@@ -39,6 +39,11 @@ class Lead(NamedTuple):
     distance_m: float
     speed_mps: float  # negative where it comes the other way
 
+    @property
+    def is_vehicle(self) -> bool:
+        """Whether there is one."""
+        return self.distance_m < LEAD_RANGE_M
+
 
 NOBODY = Lead(math.nan, math.nan)
 """Nothing is staged: the model's own vehicle goes on."""

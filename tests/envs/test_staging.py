@@ -19,7 +19,9 @@ from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.forced import ForcedDream
 from simulator.envs.lead_in import lead_in
 from simulator.envs.pair import as_start
+from simulator.envs.staged_picture import FARTHEST_M, with_staged
 from simulator.envs.staging import CLEAR, NOBODY, Staged, stage
+from simulator.truth.scene import PixelClass
 
 STRAIGHT = np.zeros(2, np.float32)
 CRUISE = EgoState(20.0, 0.0, 0.0, 0.0, 0.0, 80.0, 0.0, False, False)
@@ -199,3 +201,48 @@ def test_who_is_told_the_truth_needs_no_script(cut_in):
     for _ in range(40):
         forced.step(STRAIGHT)
     assert forced._batch.engine.staged == []
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def test_a_cut_out_stands_where_the_camera_sees_the_vehicle_ahead(truth):
+    """The classes of the reference world's own picture say where that is."""
+    moments = lead_in(truth, 3, {"scenario": "hard_braking_lead"})
+    observation, info = moments[-1].observation, moments[-1].info
+    keeper = LaneKeeper()
+    keeper.reset(0)
+    while info["lead_distance_m"] > 12:
+        observation, _, _, _, info = truth.step(keeper.act(observation, info))
+    vehicle = truth.unwrapped.class_mask() == PixelClass.VEHICLE
+    vehicle[:, :100] = vehicle[:, 156:] = False  # others
+    mask, _ = with_staged(observation[None], [ego(info)], ["hard_braking_lead"])
+    (rows, columns), (own_rows, own_columns) = np.nonzero(vehicle), np.nonzero(mask[0])
+    assert own_columns.mean() == pytest.approx(columns.mean(), abs=3)
+    assert own_rows.max() == pytest.approx(rows.max(), abs=6)  # hills
+    assert np.ptp(own_columns) == pytest.approx(np.ptp(columns), rel=0.25)
+
+
+def test_nothing_is_put_where_nobody_is_staged_or_can_be_seen():
+    frames = np.full((4, 128, 256, 3), 90, np.uint8)
+    far, hit = replace(CRUISE, lead_distance_m=FARTHEST_M), replace(CRUISE, lead_distance_m=0.0)
+    askew = replace(CRUISE, lead_distance_m=10.0, heading_error_rad=1.5)
+    mask, pasted = with_staged(frames, [None, far, hit, askew], [""] * 4)
+    assert not mask.any()
+    assert (pasted == frames).all()
+
+
+def test_the_dream_shows_it_and_goes_on_from_there(town):
+    env = gymnasium.make("dreamlane/Dream-v0", world_model=town, backend="eager")
+    off = {}
+    for staged in (True, False):
+        env.reset(seed=0, options={"scenario": "cut_in", "context": 0})
+        for _ in range(12):
+            if not staged:
+                env.unwrapped._batch.episode(0).staged = None
+            frame, *_, info = env.step(STRAIGHT)
+        there = replace(ego(info), lead_distance_m=8.0)
+        mask, pasted = with_staged(frame[None], [there], ["cut_in"])
+        off[staged] = np.abs(pasted[0].astype(int) - frame)[mask[0]].mean()
+    assert off[True] < 0.6 * off[False]
+    env.close()

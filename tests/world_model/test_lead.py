@@ -211,6 +211,26 @@ def test_nothing_is_staged_where_no_vehicle_is_carried():
         carrying(1).stage_lead(np.array([12.0, 4.0], np.float32))
 
 
+def test_nobody_but_the_vehicle_looks_at_it():
+    lead, away = tracker(), torch.tensor([[20.0, 15.0]])
+    here = torch.stack(
+        torch.meshgrid(torch.linspace(-1, 1, 256), torch.linspace(-1, 1, 128), indexing="xy"), -1
+    )
+    stood = (
+        0.9 * here[None]
+    )  # all grows by a tenth as one drives up to it; the vehicle keeps its distance
+    moved = lead.moved(stood, away, STRAIGHT, away, STRAIGHT)[0]
+    right, down, metres = (v.item() for v in lead.seen(away, STRAIGHT))
+    inside = (lead.view[1] * here[..., 0] - right).abs() < 1.0 / metres
+    inside &= (lead.view[0] * here[..., 1] - down + 0.8 / metres).abs() < 0.8 / metres
+    beside = (lead.view[1] * here[..., 0] - right).abs() > 1.5 / metres
+    looks_at_it = (lead.view[1] * moved[..., 0] - right).abs() < 1.0 / metres
+    looks_at_it &= (lead.view[0] * moved[..., 1] - down + 0.8 / metres).abs() < 0.8 / metres
+    assert inside.sum() > 100
+    assert looks_at_it[inside].float().mean() > 0.95
+    assert not (looks_at_it & beside).any()
+
+
 @given(st.floats(4, 60), st.floats(-1, 1), st.floats(-0.05, 0.05))
 def test_its_pixels_look_where_it_was(distance, gone, turned):
     lead = tracker()

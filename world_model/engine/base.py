@@ -91,9 +91,8 @@ class Engine(Protocol):
     scales: int  # how many of a frame's scales steps draw, settable at any time: fewer are faster, softer
     possible_scales: tuple[int, ...]  # what `scales` may be
     decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
-    stages_lead: (
-        bool  # whether the model carries a vehicle ahead along, so that `stage_lead` has a say
-    )
+    paints: bool  # whether `repaint` and `outpaint` are possible
+    stages_lead: bool  # whether a vehicle ahead is carried along, so that `stage_lead` has a say
 
     @property
     def device(self) -> str:

@@ -26,6 +26,7 @@ from world_model.engine.checks import (
 )
 from world_model.engine.step_graph import StepInputs, StepTensors
 from world_model.families.car import LEAD_STATE, PAST_ACTIONS
+from world_model.families.var import Var
 from world_model.families.world import PAST_FRAMES, PAST_MAPS, World
 from world_model.heads import MOTIONS
 
@@ -75,6 +76,7 @@ class DreamEngine(ABC):
         fed = [name in self.known for name in self.world.ego_states]
         self._fed_E, self._all_fed = torch.tensor(fed, device=self.torch_device), all(fed)
         self.stages_lead = self.world.lead is not None and STATE_HEADS[LEAD_STATE] in self.known
+        self.paints = isinstance(self.world, Var)
         self._staged_B2: Tensor | None = None  # for the next step, NaN where nothing is staged
         self._scales = len(tokenizer.quantizer.scales)
         self.possible_scales = tuple(range(1, self._scales + 1))

@@ -87,32 +87,34 @@ class Lead(nn.Module):
         later_B3: Tensor,
     ) -> Tensor:
         """Where each pixel of the coming picture looks in the last one, the vehicle's own motion counted: its
-        pixels look at where it was, by how much nearer or farther it is now.
+        pixels look at where it was, by how much nearer or farther it is now, and so do those beside it that
+        would see it there if it stood. Nobody else looks at it.
 
         Args:
             where_BHW2: as if all stood, x and y in [-1, 1].
             lead_B2, place_B3: in the last picture.
             after_B2, later_B3: in the coming one.
         """
-        (right, down, away), (right_later, down_later, away_later) = (
-            self.seen(lead_B2, place_B3), self.seen(after_B2, later_B3)
-        )  # fmt: skip
-        size = where_BHW2.shape[1:3]
-        x_W, y_H = (
-            reach * centres(count).to(where_BHW2)
-            for count, reach in zip(size[::-1], self.view[::-1], strict=True)
-        )
-        soft = 2 * EDGE_PX * self.view[1] / size[1]
-        half = (1 + MARGIN) * WIDE_M / 2 / away_later
-        high, low = (1 + MARGIN) * TALL_M / away_later, MARGIN * TALL_M / away_later
-        across = within(x_W, right_later - half, right_later + half, soft)
-        along = within(y_H, down_later - high, down_later + low, soft)
+        right, down, away = (v.view(-1, 1, 1) for v in self.seen(lead_B2, place_B3))
+        to_right, to_down, away_later = (v.view(-1, 1, 1) for v in self.seen(after_B2, later_B3))
+        height, width = where_BHW2.shape[1:3]
+        x_1W = self.view[1] * centres(width).to(where_BHW2)
+        y_H1 = self.view[0] * centres(height).to(where_BHW2).unsqueeze(1)
+        x_B1W = right + (x_1W - to_right) * away_later / away
+        y_BH1 = down + (y_H1 - to_down) * away_later / away
+        stood_x, stood_y = self.view[1] * where_BHW2[..., 0], self.view[0] * where_BHW2[..., 1]
+        half, soft = (1 + MARGIN) * WIDE_M / 2 / away, 2 * EDGE_PX * self.view[1] / width
+        top, bottom = down - (1 + MARGIN) * TALL_M / away, down + MARGIN * TALL_M / away
+
+        def inside(x: Tensor, y: Tensor) -> Tensor:
+            across = within(x, right - half, right + half, soft)
+            return across * within(y, top, bottom, soft)
+
         is_there = (there(lead_B2[:, 0]) * there(after_B2[:, 0])).view(-1, 1, 1)
-        mine = along.unsqueeze(2) * across.unsqueeze(1) * is_there
-        share = (away_later / away)[:, None]
-        x = (right[:, None] + (x_W - right_later[:, None]) * share) / self.view[1]
-        y = (down[:, None] + (y_H - down_later[:, None]) * share) / self.view[0]
-        was = torch.stack([x[:, None, :].expand_as(mine), y[:, :, None].expand_as(mine)], -1)
+        mine = is_there * torch.maximum(inside(x_B1W, y_BH1), inside(stood_x, stood_y))
+        was = torch.stack(
+            [(x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine)], -1
+        )
         return torch.lerp(where_BHW2, was, mine.unsqueeze(-1))
 
     def seen(self, lead_B2: Tensor, place_B3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,8 +168,6 @@ def overlap(edges_n: Tensor, size: float, start_B: Tensor, length_B: Tensor) -> 
     return ((end - begin) / size).clamp_min(0.0)
 
 
-def within(at_n: Tensor, low_B: Tensor, high_B: Tensor, soft: float) -> Tensor:
-    """1 between the two, 0 outside, over `soft` in between: (B, n)."""
-    above = ((at_n - low_B.unsqueeze(1)) / soft + 0.5).clamp(0, 1)
-    below = ((high_B.unsqueeze(1) - at_n) / soft + 0.5).clamp(0, 1)
-    return above * below
+def within(at: Tensor, low: Tensor, high: Tensor, soft: float) -> Tensor:
+    """1 between the two, 0 outside, over `soft` in between."""
+    return ((at - low) / soft + 0.5).clamp(0, 1) * ((high - at) / soft + 0.5).clamp(0, 1)
