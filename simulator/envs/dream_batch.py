@@ -15,13 +15,12 @@ from gymnasium import spaces as gym_spaces
 
 from scenarios import Scenario
 from simulator.assets import contexts_dir, model_folder
-from simulator.ego import EgoState
 from simulator.envs import spaces
 from simulator.envs.anchors import Anchors
 from simulator.envs.contexts import Context, ContextLibrary
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.info import build_info
-from simulator.envs.staged_picture import with_staged
+from simulator.envs.staged_picture import put_staged
 from simulator.envs.staging import NOBODY, stage
 from simulator.envs.starts import choose_start
 from simulator.envs.state import DreamState
@@ -214,23 +213,12 @@ class DreamBatch:
                 if episode.adrift:
                     self.reanchor(slot)
         if self.engine.paints and self.engine.decode:
-            self._put_staged([slot for slot, lead in enumerate(leads) if lead.is_vehicle])
+            told = [
+                e if lead.is_vehicle else None for e, lead in zip(self.episodes, leads, strict=True)
+            ]
+            for slot, frame in put_staged(self.engine, self.frames_BHWC, told).items():
+                self.show(slot, frame)
         return rewards
-
-    def _put_staged(self, slots: Collection[int]) -> None:
-        """Show the vehicles that are staged in these slots: see `staged_picture`."""
-        egos: list[EgoState | None] = [None] * len(self.episodes)
-        events = [""] * len(self.episodes)
-        for slot in slots:
-            episode = self.episode(slot)
-            if episode.staged is not None:
-                egos[slot], events[slot] = episode.ego, episode.staged.spec.event
-        mask_BHW, pasted_BHWC = with_staged(self.frames_BHWC, egos, events)
-        if mask_BHW.any():
-            none = self.engine.draw_noise([np.random.default_rng(0) for _ in self.episodes])
-            painted_BHWC = self.engine.repaint(mask_BHW, none, pasted_BHWC)
-            for slot in np.flatnonzero(mask_BHW.any((1, 2))).tolist():
-                self.show(slot, painted_BHWC[slot])
 
     def episode(self, slot: int) -> DreamEpisode:
         """The dream in a slot. Raises `ResetNeeded` where none has begun."""

@@ -1,7 +1,7 @@
 """The other driver of a critical scenario, put into a dream's picture.
 
-A model that is told of a vehicle ahead draws it badly, and one that comes in between hardly at all. So where
-one is staged, a car cut out of the reference world stands in the picture (`simulator.palette`), as large as
+A model that is told of a vehicle ahead draws one, but a small one, and late. So where one is staged and near,
+a car cut out of the reference world stands in the picture (`simulator.palette`), as large as
 it is far away, and the dream goes on from that. It is always seen from behind.
 
 Shapes: B dreams, H W picture.
@@ -16,10 +16,34 @@ from numpy.typing import NDArray
 
 from simulator import palette
 from simulator.ego import EgoState
+from simulator.envs.dream_episode import DreamEpisode
+from world_model.engine.base import Engine
 
-FARTHEST_M = 60.0
-"""Beyond it a car is a few pixels, and a cell of the latent map is changed for nothing."""
+FARTHEST_M = 25.0
+"""Beyond it a car is a part of one or two cells of the latent map; put there step after step, the model makes
+others of it beside it."""
 BODIES = {"slow_leader": "van"}  # others are cars
+
+
+def put_staged(
+    engine: Engine, frames_BHWC: NDArray[np.uint8], episodes: Sequence[DreamEpisode | None]
+) -> dict[int, NDArray[np.uint8]]:
+    """Show the staged vehicles in the engine's newest frames: the slots that changed, and what they show now.
+
+    Args:
+        engine: one that `paints`.
+        frames_BHWC: its newest frames.
+        episodes: those that have just been told of a vehicle; None for all others.
+    """
+    shown = [e if e is not None and e.staged is not None else None for e in episodes]
+    egos = [None if e is None else e.ego for e in shown]
+    events = ["" if e is None or e.staged is None else e.staged.spec.event for e in shown]
+    mask_BHW, pasted_BHWC = with_staged(frames_BHWC, egos, events)
+    if not mask_BHW.any():
+        return {}
+    nothing_drawn = engine.draw_noise([np.random.default_rng(0) for _ in episodes])
+    painted_BHWC = engine.repaint(mask_BHW, nothing_drawn, pasted_BHWC)
+    return {slot: painted_BHWC[slot] for slot in np.flatnonzero(mask_BHW.any((1, 2))).tolist()}
 
 
 def with_staged(
