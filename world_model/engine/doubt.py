@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 SIGNALS = ("log offset unsure", "log heading unsure", "log picture gap", "surprise")
-LEAST_GAP_M = 0.01
-"""Below it there is no difference worth a logarithm."""
+LEAST_GAP_M, LEAST_UNSURE = 0.01, 1e-6
+"""Below them there is no difference worth a logarithm."""
 
 
 def signals_of(unsure: Mapping[str, Floats], picture_gap_m_B: Floats, surprise_B: Floats) -> Floats:
@@ -30,7 +30,10 @@ def signals_of(unsure: Mapping[str, Floats], picture_gap_m_B: Floats, surprise_B
         picture_gap_m_B: see `StepOutput.picture_gap_m`.
         surprise_B: in nats.
     """
-    offset, heading = (np.log(unsure[name]) for name in ("lane_offset_m", "heading_error_rad"))
+    offset, heading = (
+        np.log(np.maximum(unsure[name], LEAST_UNSURE))
+        for name in ("lane_offset_m", "heading_error_rad")
+    )
     gap = np.log(np.maximum(picture_gap_m_B, LEAST_GAP_M))
     untold = np.isnan(picture_gap_m_B)  # heads that never saw a label
     offset, heading = (np.where(untold, np.nan, values) for values in (offset, heading))
