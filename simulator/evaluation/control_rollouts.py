@@ -5,7 +5,7 @@ Shapes: N rollouts, T steps, A=2 action, S states.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,18 @@ def dream(
 
 def said(out: StepOutput, count: int) -> NDArray[np.float32]:
     """States of the first `count` dreams as the model's heads read them, (count, S); NaN where untrained."""
-    states = np.stack([out.shown[name][:count] for name in STATE_HEADS], 1)
+    return _known(out, out.shown, count)
+
+
+def told(out: StepOutput, count: int) -> NDArray[np.float32]:
+    """The same as drivers are told them: what is carried along where it is, else what the heads read."""
+    return _known(out, out.state, count)
+
+
+def _known(
+    out: StepOutput, by_name: Mapping[str, NDArray[np.float32]], count: int
+) -> NDArray[np.float32]:
+    states = np.stack([by_name[name][:count] for name in STATE_HEADS], 1)
     states[:, [name not in out.known for name in STATE_HEADS]] = np.nan
     return states
 

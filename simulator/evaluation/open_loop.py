@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.evaluation import metrics, perceptual
-from simulator.evaluation.control_rollouts import said
+from simulator.evaluation.control_rollouts import said, told
 from simulator.evaluation.open_loop_clips import Clips
 from simulator.evaluation.open_loop_section import section
 from simulator.evaluation.report import Section
@@ -91,6 +91,7 @@ def dream_and_compare(subject: Subject, rows: Rows, count: int, clips: Clips) ->
                 "tokenizer": subject.read(coded_old, coded),
                 "truth": on_truth,
                 "heads": said(out, count),
+                "told": told(out, count),
                 "hold_state": held_state,  # over the same states as the heads
             }
             compare(subject, moment, h, clips)
