@@ -20,7 +20,7 @@ from simulator.envs.anchors import Anchors
 from simulator.envs.contexts import Context, ContextLibrary
 from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.info import build_info
-from simulator.envs.staged_picture import put_staged
+from simulator.envs.staged_picture import put_staged, sees_as_reference
 from simulator.envs.staging import NOBODY, stage
 from simulator.envs.starts import choose_start
 from simulator.envs.state import DreamState
@@ -71,7 +71,9 @@ class DreamBatch:
             )
         self.engine = engine
         self.deadline: Deadline | None = None
-        self.stages = engine.stages_lead  # critical scenarios' other drivers
+        self.stages = engine.stages_lead  # critical scenarios' other drivers ...
+        # ... are put into pictures of the reference camera; a latent dream doesn't change by being looked at
+        self.puts = engine.paints and obs != "latent" and sees_as_reference(engine)
         engine.decode = obs != "latent" or render
         self.library = ContextLibrary(
             Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
@@ -152,14 +154,14 @@ class DreamBatch:
             self.restore(slot, state)
             return
         chosen = options.get("scenario")
-        context, duration_s = self.choose(
-            default if chosen is None else chosen, options.get("context"), generator
-        )
+        chosen = default if chosen is None else chosen
+        context, duration_s = self.choose(chosen, options.get("context"), generator)
         self._wake_at(slot, context)
         episode = DreamEpisode(self.rules, context, duration_s, self.engine.dt_s, self.unknown)
         if self.stages:
-            given = isinstance(chosen, Scenario) and chosen.name == context.scenario
-            episode.staged = stage(context, chosen if given else None)
+            given = chosen if isinstance(chosen, Scenario) else None
+            is_its_own = given is not None and given.name == context.scenario
+            episode.staged = stage(context, given if is_its_own else None)
         self.episodes[slot] = episode
         self.show(slot, context.frames_THWC[-1])
 
@@ -212,11 +214,11 @@ class DreamBatch:
                 self._hashes[slot] = self._hash(out, slot)
                 if episode.adrift:
                     self.reanchor(slot)
-        if self.engine.paints and self.engine.decode:
-            told = [
+        if self.puts:
+            with_other = [
                 e if lead.is_vehicle else None for e, lead in zip(self.episodes, leads, strict=True)
             ]
-            for slot, frame in put_staged(self.engine, self.frames_BHWC, told).items():
+            for slot, frame in put_staged(self.engine, self.frames_BHWC, with_other).items():
                 self.show(slot, frame)
         return rewards
 

@@ -116,20 +116,25 @@ class PairEnv(gymnasium.Env[Any, Any]):
         chosen = dict(spaces.checked_options(options, ("scenario",)))
         super().reset(seed=seed)
         start: dict[int, tuple[Any, dict[str, Any]]] = {}
+        dreamt: dict[str, Any] = {}
         common = int(self.np_random.integers(2**31)) if seed is None else seed
         if TRUTH in self.names:
             truth = self.names.index(TRUTH)
             moments = lead_in(self._envs[truth], common, chosen)
             start[truth] = moments[-1].observation, moments[-1].info
-            context = as_start(moments)
+            dreamt["context"] = as_start(moments)
+            leads = self._envs[truth]
+            assert isinstance(leads, TruthEnv)
+            assert leads.world is not None
+            dreamt["scenario"] = leads.world.scenario
         else:
             lead = self._envs[0]
             assert isinstance(lead, DreamEnv)
             picks = np.random.default_rng(common)
-            context = lead.pick_start(chosen.get("scenario"), picks)
+            dreamt["context"] = lead.pick_start(chosen.get("scenario"), picks)
         for i, env in enumerate(self._envs):
             if i not in start:
-                start[i] = env.reset(seed=common, options={"context": context})
+                start[i] = env.reset(seed=common, options=dreamt)
         return self._shown([start[i] for i in range(len(self._envs))])
 
     def step(self, action: object) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:

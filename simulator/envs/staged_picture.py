@@ -25,6 +25,13 @@ others of it beside it."""
 BODIES = {"slow_leader": "van"}  # others are cars
 
 
+def sees_as_reference(engine: Engine) -> bool:
+    """Whether an engine's pictures are those of the reference camera: cut-outs stand where that sees them."""
+    from world_model.families.reprojection import CameraConfig  # brings torch along
+
+    return engine.camera == CameraConfig() and engine.frame_shape[:2] == (128, 256)
+
+
 def put_staged(
     engine: Engine, frames_BHWC: NDArray[np.uint8], episodes: Sequence[DreamEpisode | None]
 ) -> dict[int, NDArray[np.uint8]]:
@@ -35,9 +42,10 @@ def put_staged(
         frames_BHWC: its newest frames.
         episodes: those that have just been told of a vehicle; None for all others.
     """
-    shown = [e if e is not None and e.staged is not None else None for e in episodes]
-    egos = [None if e is None else e.ego for e in shown]
-    events = ["" if e is None or e.staged is None else e.staged.spec.event for e in shown]
+    # who has just left the vehicle's lane has none ahead any more
+    staged = [None if e is None or not e.lead.is_vehicle else e.staged for e in episodes]
+    egos = [e.ego if e and s else None for e, s in zip(episodes, staged, strict=True)]
+    events = ["" if s is None else s.spec.event for s in staged]
     mask_BHW, pasted_BHWC = with_staged(frames_BHWC, egos, events)
     if not mask_BHW.any():
         return {}

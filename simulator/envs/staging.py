@@ -60,7 +60,7 @@ class Staged:
         time_s: since the scenario began.
         gap_m: from the ego's front to it, along the lane.
         speed_mps: in the step to come.
-        lanes: how many the ego has left to the left since the start.
+        lanes: by how many the ego is further to the left than at the start.
         crosses_s: when it began to cross the line; infinite before.
         returns_s: when it is back in its own lane.
         left_s: when the ego was last seen to change lanes.
@@ -133,7 +133,8 @@ class Staged:
             )
         if spec.event == "cut_in":
             if self.since_s < 0.0:  # beside the ego, whatever that does
-                return replace(self, gap_m=spec.gap_m, speed_mps=ego.speed_mps)
+                beside = replace(self, gap_m=spec.gap_m, speed_mps=ego.speed_mps)
+                return replace(beside, lanes=0, left_s=-math.inf)
             slower = max(spec.speed_mps, self.speed_mps - spec.decel_mps2 * dt_s)
             return replace(self, speed_mps=min(self.speed_mps, slower))
         is_near = self.gap_m < spec.gap_m and math.isinf(self.crosses_s)
@@ -169,12 +170,15 @@ def stage(context: Context, scenario: scenarios.Scenario | None = None) -> Stage
         return None
     if math.isnan(context.time_s):
         return None
-    speed = -spec.speed_mps if spec.event == "oncoming_over_line" else spec.speed_mps
+    speed = {"oncoming_over_line": -spec.speed_mps, "stopped_car": 0.0}.get(
+        spec.event, spec.speed_mps
+    )
     gap_m = spec.gap_m
     if spec.event == "oncoming_over_line":  # `gap_m` apart at `at_s`, if the ego keeps its speed
         gap_m += spec.at_s * (scenario.start.speed_mps + spec.speed_mps)
     gap_m += context.time_s * (speed - scenario.start.speed_mps)
-    if context.last.lead_distance_m < LEAD_RANGE_M:  # known better
-        gap_m = context.last.lead_distance_m
+    seen_m = context.last.lead_distance_m  # known better
+    if seen_m < LEAD_RANGE_M or spec.event not in ("cut_in", "oncoming_over_line"):
+        gap_m = max(gap_m, seen_m) if seen_m >= LEAD_RANGE_M else seen_m
     staged = Staged(spec, context.time_s, gap_m, speed)
     return staged.scripted(context.last, 0.0)

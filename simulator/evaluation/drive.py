@@ -177,7 +177,9 @@ def _observation(job: Job, policy: Policy) -> str:
 def _begin(job: Job, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:
     """Up to the take-over. The reference driver's drive leaves the recording that dreams start from."""
     if job.env == "dream":
-        return environment.reset(seed=job.seed, options={"context": str(job.start)})
+        scenario = scenarios.load(job.scenario)
+        options = {"context": str(job.start), "scenario": scenario}
+        return environment.reset(seed=job.seed, options=options)
     moments = lead_in(environment, job.seed, {"scenario": job.scenario})
     observation, _, info = moments[-1]
     if job.policy == REFERENCE:

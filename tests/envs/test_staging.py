@@ -19,7 +19,7 @@ from simulator.envs.dream_episode import DreamEpisode, DreamRules
 from simulator.envs.forced import ForcedDream
 from simulator.envs.lead_in import lead_in
 from simulator.envs.pair import as_start
-from simulator.envs.staged_picture import FARTHEST_M, with_staged
+from simulator.envs.staged_picture import FARTHEST_M, put_staged, with_staged
 from simulator.envs.staging import CLEAR, NOBODY, Staged, stage
 from simulator.truth.scene import PixelClass
 
@@ -59,7 +59,7 @@ def test_it_is_where_the_reference_world_has_it(truth, scenario, looks):
     observation, _, info = moments[-1]
     keeper, staged = LaneKeeper(), stage(as_start(moments))
     keeper.reset(0)
-    seen = together = 0
+    seen = together = alone = 0
     for _ in range(90):
         action = keeper.act(observation, info)
         if not looks:
@@ -75,7 +75,9 @@ def test_it_is_where_the_reference_world_has_it(truth, scenario, looks):
             assert said_m == pytest.approx(distance_m, abs=2.5)
             together += 1
         seen += distance_m < 70
+        alone += (said_m < 70) != (distance_m < 70)
     assert together > 0.8 * seen > 8
+    assert alone < 0.2 * seen
     assert info["collision"] != looks
 
 
@@ -105,6 +107,21 @@ def test_a_scenario_of_ones_own_has_its_own_script():
     cut_in = scenarios.load("cut_in")
     own = replace(cut_in, critical=replace(cut_in.critical, gap_m=5.0))
     assert stage(start("cut_in"), own).gap_m == 5.0
+
+
+def test_a_start_that_shows_nobody_has_nobody_near():
+    for scenario in ("stopped_car_behind_bend", "slow_leader"):
+        assert begun(scenario, 9.0).gap_m >= 80.0
+    assert begun("stopped_car_behind_bend").lead().speed_mps == 0.0
+
+
+def test_who_changes_lanes_before_a_cut_in_is_cut_in_all_the_same():
+    staged = begun("cut_in")
+    right, left = replace(CRUISE, lane_offset_m=-1.7), replace(CRUISE, lane_offset_m=1.7)
+    staged = staged.after(left, right, 0.1)
+    for _ in range(35):
+        staged = staged.after(CRUISE, CRUISE, 0.1)
+    assert staged.lead().distance_m < 10.0
 
 
 def test_who_changes_lanes_has_it_ahead_no_longer_and_again_on_coming_back():
@@ -166,6 +183,15 @@ def test_an_environment_plays_the_script_to_its_engine(make_dream, cut_in):
     assert staged_in(env, 80) == []
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_a_scenario_in_python_is_played_as_it_is(make_dream, cut_in, made):
+    spec = scenarios.load("cut_in")
+    own = replace(spec, critical=replace(spec.critical, gap_m=5.0))
+    env = make_dream(contexts=cut_in, scenario=own if made else "calm_cruise")
+    env.reset(seed=0, options={} if made else {"scenario": own})
+    assert staged_in(env, 60)[0][0] == pytest.approx(5.0, abs=0.01)
+
+
 def test_a_restored_dream_has_the_other_where_it_was(make_dream, cut_in):
     env = make_dream(scenario="cut_in", contexts=cut_in)
     env.reset(seed=0)
@@ -223,6 +249,29 @@ def test_a_cut_out_stands_where_the_camera_sees_the_vehicle_ahead(truth):
     assert np.ptp(own_columns) == pytest.approx(np.ptp(columns), rel=0.25)
 
 
+def test_nothing_is_put_ahead_of_who_has_just_left_its_lane(cut_in):
+    context = replace(start("hard_braking_lead"), last=replace(CRUISE, lead_distance_m=15.0))
+    episode = DreamEpisode(DreamRules(), context, 60.0, 0.1)
+    episode.ego = context.last
+    episode.staged = stage(context)
+    engine, frames = Painter(), np.full((1, 128, 256, 3), 90, np.uint8)
+    assert list(put_staged(engine, frames, [episode])) == [0]
+    over = replace(context.last, lane_offset_m=-1.7)
+    episode.staged = episode.staged.after(replace(over, lane_offset_m=1.7), over, 0.1)
+    assert put_staged(engine, frames, [episode]) == {}
+    assert put_staged(engine, frames, [None]) == {}
+
+
+class Painter(ToyEngine):
+    """Paints what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def repaint(self, mask_BHW, noise_BL, pasted_BHWC):
+        return pasted_BHWC
+
+
 def test_nothing_is_put_where_nobody_is_staged_or_can_be_seen():
     frames = np.full((4, 128, 256, 3), 90, np.uint8)
     far, hit = replace(CRUISE, lead_distance_m=FARTHEST_M), replace(CRUISE, lead_distance_m=0.0)
@@ -245,4 +294,29 @@ def test_the_dream_shows_it_and_goes_on_from_there(town):
         mask, pasted = with_staged(frame[None], [there], ["cut_in"])
         off[staged] = np.abs(pasted[0].astype(int) - frame)[mask[0]].mean()
     assert off[True] < 0.6 * off[False]
+    env.close()
+
+
+def test_looking_at_a_latent_dream_does_not_change_it(town):
+    latents = []
+    for mode in ("rgb_array", None):
+        env = gymnasium.make(
+            "dreamlane/Dream-v0", world_model=town, backend="eager", obs="latent", render_mode=mode
+        )
+        env.reset(seed=0, options={"scenario": "cut_in", "context": 0})
+        for _ in range(12):
+            latent, *_, info = env.step(STRAIGHT)
+        assert info["lead_distance_m"] < 20  # it is staged
+        latents.append(latent)
+        env.close()
+    assert (latents[0] == latents[1]).all()
+
+
+def test_a_pair_stages_the_scenario_that_it_was_given(town):
+    spec = scenarios.load("hard_braking_lead")
+    own = replace(spec, name="my own", critical=replace(spec.critical, at_s=1.0))
+    env = gymnasium.make("dreamlane/Pair-v0", worlds=("truth", town), backend="eager")
+    env.reset(seed=0, options={"scenario": own})
+    staged = env.unwrapped._envs[1]._batch.episode(0).staged
+    assert staged.spec == own.critical
     env.close()

@@ -28,7 +28,7 @@ class ToyEngine:
     backend = "toy"
     device = "nowhere in particular"
     checkpoint_hash = "toy-1"
-    stages_lead, paints = True, False
+    stages_lead, paints, camera = True, False, None
 
     def __init__(
         self,

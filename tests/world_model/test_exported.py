@@ -73,20 +73,27 @@ def test_onnx_dreams_what_eager_dreams(checkpoint, root):
 
 @needs_onnx
 @pytest.mark.parametrize(
-    ("family", "road"), [("raster", False), ("nar", False), ("dit", False), ("var", True)]
+    ("family", "carried"),
+    [("raster", ""), ("nar", ""), ("dit", ""), ("var", "road"), ("var", "road and lead")],
 )
-def test_every_family_can_be_exported(family, road, tmp_path):
-    size = replace(tiny.SEEING, road=road)
-    known = STATE_HEADS[2:5] if road else ()  # untrained, motion would be chaos
+def test_every_family_can_be_exported(family, carried, tmp_path):
+    road, lead = "road" in carried, "lead" in carried
+    size = replace(tiny.SEEING, road=road, lead=lead, place_gain=0.8 if lead else 0.0)
+    known = STATE_HEADS[2 : 5 + lead] if road else ()  # untrained, motion would be chaos
     checkpoint = tiny.random_checkpoint(size=size, family=family, known_heads=known)
     export(checkpoint, BATCH, tmp_path)
     engines = EagerEngine(checkpoint, BATCH, "cpu"), OnnxEngine(checkpoint, BATCH, tmp_path)
     told = []
     for engine in engines:
         engine.reset(*context(BATCH))
+        if lead:
+            engine.stage_lead(np.float32([[8.0, 3.0]] + [[np.nan, np.nan]] * (BATCH - 1)))
         told.append(drive(engine, actions(10, BATCH)))
     same = [np.mean(a.tokens_BL == b.tokens_BL) for a, b in zip(*told, strict=True)]
     assert np.mean(same) >= 0.999
+    for a, b in zip(*told, strict=True):
+        for name, value in a.state.items():
+            np.testing.assert_allclose(b.state[name], value, atol=1e-3, rtol=1e-3, err_msg=name)
 
 
 @needs_onnx

@@ -25,6 +25,7 @@ from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig
 from world_model.training.outcome import fit_outcome, offset_of_lane_before
 from world_model.training.start import widened
+from world_model.training.world import WorldTask
 from world_model.training.world_batches import WorldBatches, WorldTraining
 from world_model.training.world_run import begun
 
@@ -248,8 +249,9 @@ def test_its_pixels_look_where_it_was(distance, gone, turned):
     assert y == pytest.approx(down.item() / lead.view[0], abs=0.05)
     share = (moved[..., 0] != 5.0).float().mean().item()
     assert 0 < share < 0.5
-    beyond = torch.tensor([[NONE_M, 0.0]])
-    assert torch.equal(lead.moved(where, before, places[0], beyond, places[1])[0], where[0])
+    for gone in (NONE_M, 0.0):  # none, and one of whom nobody knows
+        none = torch.tensor([[gone, 0.0]])
+        assert torch.equal(lead.moved(where, none, places[0], none, places[1])[0], where[0])
 
 
 def test_what_is_known_of_the_start_needs_no_reading():
@@ -319,6 +321,20 @@ def test_some_windows_see_anothers_vehicle_and_are_told_their_own(batches):
     assert other.any()
     assert not other.flatten(1).any(1).all()
     assert not (other & ~(covered | covered.roll(1, 0))).any()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_a_vehicle_is_told_tokens_count_more_unless_nobody_knows(batches, tmp_path, known):
+    config = replace(
+        batches(0.0).config, view_pairs=1, loop=LoopConfig(run_dir=str(tmp_path / "r"))
+    )
+    losses = []
+    for weight in (0.0, 4.0):
+        task = WorldTask(replace(config, lead_weight=weight))
+        for drives in (task.train.drives, task.val.drives):
+            drives.state_NS[:, 5] = 12.0 if known else np.nan
+        losses.append(task.loss(0, torch.Generator().manual_seed(0))[1]["nll_3"])
+    assert (losses[0] != losses[1]) == known
 
 
 def test_labels_tell_the_speed_of_who_drives_ahead(batches):

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from world_model.engine.doubt import doubt_of, signals_of
+
+if TYPE_CHECKING:
+    from world_model.families.reprojection import CameraConfig  # brings torch along
 
 Array = NDArray[np.generic]
 
@@ -91,6 +94,7 @@ class Engine(Protocol):
     scales: int  # how many of a frame's scales steps draw, settable at any time: fewer are faster, softer
     possible_scales: tuple[int, ...]  # what `scales` may be
     decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
+    camera: CameraConfig | None  # that drew the pictures it learned from; None where it isn't known
     paints: bool  # whether `repaint` and `outpaint` are possible
     stages_lead: bool  # whether a vehicle ahead is carried along, so that `stage_lead` has a say
 

@@ -76,6 +76,7 @@ class DreamEngine(ABC):
         fed = [name in self.known for name in self.world.ego_states]
         self._fed_E, self._all_fed = torch.tensor(fed, device=self.torch_device), all(fed)
         self.stages_lead = self.world.lead is not None and STATE_HEADS[LEAD_STATE] in self.known
+        self.camera = self.config.world.camera
         self.paints = isinstance(self.world, Var)
         self._staged_B2: Tensor | None = None  # for the next step, NaN where nothing is staged
         self._scales = len(tokenizer.quantizer.scales)

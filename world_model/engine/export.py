@@ -26,7 +26,7 @@ from world_model.families.car import PAST_ACTIONS
 from world_model.families.world import PAST_MAPS
 from world_model.tokenizer.model import Tokenizer
 
-FORMAT, VERSION, OPSET = "dreamlane.export", 2, 20
+FORMAT, VERSION, OPSET = "dreamlane.export", 3, 20
 STEP, DRAW, MANIFEST = "step.onnx", "draw.onnx", "export.json"
 PRECISIONS = ("float32", "bfloat16")
 OUTPUTS = tuple(f"next_{name}" for name in StepTensors._fields)  # no name may come twice

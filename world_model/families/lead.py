@@ -110,8 +110,9 @@ class Lead(nn.Module):
             across = within(x, right - half, right + half, soft)
             return across * within(y, top, bottom, soft)
 
-        is_there = (there(lead_B2[:, 0]) * there(after_B2[:, 0])).view(-1, 1, 1)
-        mine = is_there * torch.maximum(inside(x_B1W, y_BH1), inside(stood_x, stood_y))
+        # a distance that nobody knows is fed as 0
+        known = (lead_B2[:, 0] > 0) * there(lead_B2[:, 0]) * there(after_B2[:, 0])
+        mine = known.view(-1, 1, 1) * torch.maximum(inside(x_B1W, y_BH1), inside(stood_x, stood_y))
         was = torch.stack(
             [(x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine)], -1
         )

@@ -196,7 +196,8 @@ class World(Car, ABC):
         actions_BMA: Tensor,
         ego_BE: Tensor,
     ) -> Tensor:
-        """Maps of the past (B, P, C, h, w) from two frames alone.
+        """Maps of the past (B, P, C, h, w) from two frames alone. What is foreseen of the newest takes
+        all for standing, a vehicle ahead too.
 
         Args:
             tokenizer: see `foresee`.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from world_model.families.car import LEADS
 from world_model.families.reprojection import Reprojection
 from world_model.heads import MOTIONS, head_losses, state_losses
 from world_model.precision import low_precision
@@ -45,7 +46,11 @@ class WorldTask(WorldBatches):
             )
             weight_BL = batch.thing_BL
             if known.lead_B1hw is not None:
-                weight_BL = weight_BL + config.lead_weight * (known.lead_B1hw.flatten(1) > 0)
+                told_B1 = (
+                    batch.ego_BE[:, LEADS][:, :1] > 0
+                )  # a distance that nobody knows is fed as 0
+                told_BL = told_B1 & (known.lead_B1hw.flatten(1) > 0)
+                weight_BL = weight_BL + config.lead_weight * told_BL
             parts = self.model.losses(
                 self.quantizer,
                 frame,
