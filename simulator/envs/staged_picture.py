@@ -44,6 +44,8 @@ def put_staged(
     """
     # who has just left the vehicle's lane has none ahead any more
     staged = [None if e is None or not e.lead.is_vehicle else e.staged for e in episodes]
+    if not any(staged):  # nearly always: no picture is copied for nothing
+        return {}
     egos = [e.ego if e and s else None for e, s in zip(episodes, staged, strict=True)]
     events = ["" if s is None else s.spec.event for s in staged]
     mask_BHW, pasted_BHWC = with_staged(frames_BHWC, egos, events)

@@ -178,7 +178,9 @@ def stage(context: Context, scenario: scenarios.Scenario | None = None) -> Stage
         gap_m += spec.at_s * (scenario.start.speed_mps + spec.speed_mps)
     gap_m += context.time_s * (speed - scenario.start.speed_mps)
     seen_m = context.last.lead_distance_m  # known better
-    if seen_m < LEAD_RANGE_M or spec.event not in ("cut_in", "oncoming_over_line"):
-        gap_m = max(gap_m, seen_m) if seen_m >= LEAD_RANGE_M else seen_m
+    if seen_m < LEAD_RANGE_M:
+        gap_m = seen_m
+    elif spec.event not in ("cut_in", "oncoming_over_line"):  # those aren't in the lane yet
+        gap_m = max(gap_m, seen_m)
     staged = Staged(spec, context.time_s, gap_m, speed)
     return staged.scripted(context.last, 0.0)
