@@ -9,10 +9,10 @@ import torch
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor multiplies matrices in bfloat16 (AMX)."""
-    # torch has no public name for this question
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return bool(amx())
+    """Whether this processor multiplies matrices in bfloat16 (AMX, or AVX-512 BF16)."""
+    # torch has no public name for these questions
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in asked)
 
 
 def low_precision() -> torch.autocast:

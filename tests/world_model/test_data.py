@@ -128,6 +128,19 @@ def test_mirrored_drives_swap_left_and_right_in_pictures_labels_and_tokens(check
     np.testing.assert_array_equal(mirrored.drives.mirror().state_NS, plain.drives.state_NS)
 
 
+def test_drives_in_other_light_are_brighter_or_darker_and_encoded_as_such(checkpoint, cache):
+    rows = np.array([3, 40])
+    for mirrored, exposure in ((False, 0.5), (True, 2.0)):
+        plain = encode_drives(checkpoint, cache, "train", mirrored=mirrored)
+        lit = encode_drives(checkpoint, cache, "train", mirrored=mirrored, exposure=exposure)
+        frames = lit.drives.frames(rows)
+        wanted = np.clip(plain.drives.frames(rows) * exposure, 0, 255)
+        np.testing.assert_allclose(frames, wanted, atol=0.5)
+        np.testing.assert_array_equal(lit.drives.classes(rows), plain.drives.classes(rows))
+        latent = checkpoint.tokenizer.latents(torch.from_numpy(frames))
+        torch.testing.assert_close(lit.latents(rows), latent, atol=0.05, rtol=0.05)
+
+
 def test_drives_are_encoded_once_for_each_tokenizer(checkpoint, spoiled):
     encode_drives(checkpoint, spoiled, "val")
     (path,) = spoiled.glob("latents-*/*/latents.npy")

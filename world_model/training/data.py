@@ -39,6 +39,7 @@ class Drives:
     event_NE: NDArray[np.float32]
     episode_N: NDArray[np.int64]
     mirrored: bool = False  # left and right change places
+    exposure: float = 1.0  # pictures are so much brighter; what gets too bright is cut off
 
     def __len__(self) -> int:
         return len(self.row_of_N)
@@ -52,7 +53,7 @@ class Drives:
     def frames(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Gather frames by row number: (len(rows), H, W, 3)."""
         picked = [self.frame_shards[self.shard_of_N[i]][self.row_of_N[i]] for i in rows]
-        return self.shown(np.stack(picked))
+        return self.lit(np.stack(picked))
 
     def classes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
         """Class masks of the same rows, or None when a shard has none."""
@@ -63,8 +64,16 @@ class Drives:
         return self.shown(np.stack(picked))
 
     def shown(self, stored_NHW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Pictures or masks of the shards, (N, H, W, ...), as these drives show them: a copy."""
+        """Pictures or masks of the shards, (N, H, W, ...), the right way round: a copy."""
         return np.array(stored_NHW[:, :, ::-1] if self.mirrored else stored_NHW)
+
+    def lit(self, stored_NHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Pictures of the shards as these drives show them: a copy."""
+        pictures = self.shown(stored_NHWC)
+        if self.exposure == 1.0:
+            return pictures
+        level = np.minimum(np.arange(256) * self.exposure, 255).round().astype(np.uint8)
+        return np.asarray(level[pictures])
 
     def mirror(self) -> Drives:
         """The same drives as a mirror shows them: pictures, steering, and what has a left and a right."""

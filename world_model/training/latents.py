@@ -9,7 +9,7 @@ Shapes: N frames, C channels, h w latent map, L tokens of a frame.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +52,16 @@ def encode_drives(
     split: str,
     limit: int | None = None,
     mirrored: bool = False,
+    exposure: float = 1.0,
 ) -> EncodedDrives:
     """Load the encoded split, encoding first whatever shards are new. Several processes share the work."""
-    drives = load_drives(cache_dir, split, limit)
+    drives = replace(load_drives(cache_dir, split, limit), exposure=exposure)
     if mirrored:
         drives = drives.mirror()
     shared = dist.is_initialized()
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
     name = f"latents-{encoding_hash(checkpoint.tokenizer)[:12]}{'-mirrored' if mirrored else ''}"
+    name += "" if exposure == 1.0 else f"-x{exposure:g}"
     root = Path(cache_dir) / name
     paths = [root / _name(shard) for shard in drives.frame_shards]
     for i, path in enumerate(paths):
@@ -103,7 +105,7 @@ def _encode_shard(checkpoint: Checkpoint, drives: Drives, i: int, path: Path) ->
     for start in range(0, n, 32):
         part = slice(start, min(start + 32, n))
         with low_precision():
-            latent = tokenizer.latents(torch.from_numpy(drives.shown(frames[part])))
+            latent = tokenizer.latents(torch.from_numpy(drives.lit(frames[part])))
         latents[part] = latent.numpy()
         tokens[part] = torch.cat(tokenizer.quantizer.encode(latent).tokens, 1).numpy()
         if classes is not None:

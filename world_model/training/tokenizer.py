@@ -58,6 +58,7 @@ class TokenizerTraining:
     prefix_share: float = 0.1  # share of pictures decoded from a random prefix of the scales
     bypass_share: float = 0.1  # share of pictures decoded without quantisation
     mirror: bool = False
+    exposure: float = 0.0  # spread of the logarithm of a random one: for few drives and much sun
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with
     decoder_only: bool = False  # tokens keep their meaning, and a world model its worth
     val_frames: int = 256
@@ -71,6 +72,15 @@ class TokenizerTraining:
             raise ValueError(
                 f"class_weights={self.class_weights}; accepted: {CLASSES} numbers of at least 0"
             )
+
+
+def exposed(frames_BCHW: Tensor, spread: float, generator: torch.Generator) -> Tensor:
+    """Pictures in [-1, 1] as a longer or shorter exposure shows them, each by a factor of its own.
+
+    What gets too bright is cut off, as a camera does.
+    """
+    factor_B111 = torch.randn(len(frames_BCHW), 1, 1, 1, generator=generator).mul(spread).exp()
+    return ((frames_BCHW + 1) * factor_B111 - 1).clamp(max=1)
 
 
 class CollapseError(ArithmeticError):
@@ -159,6 +169,8 @@ class TokenizerTask:
         if config.mirror and torch.rand((), generator=generator) < 0.5:
             frames = frames.flip(-1)
             weight = None if weight is None else weight.flip(-1)
+        if config.exposure > 0:
+            frames = exposed(frames, config.exposure, generator)
         return frames.contiguous(memory_format=torch.channels_last), weight
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Log]:

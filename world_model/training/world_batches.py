@@ -81,6 +81,8 @@ class WorldTraining:
     mirror: bool = (
         False  # half of the batches in a mirror: for few drives; it forgets the rule of the road
     )
+    # the same drives in other light as well, by these factors: for few drives and much sun
+    exposures: tuple[float, ...] = ()
     start_from: str = ""  # running state or checkpoint folder whose weights to begin with ...
     start_parts: tuple[str, ...] = ()  # ... all of them, or those of these parts, such as reader
     val_windows: int = 256
@@ -96,11 +98,13 @@ class WorldBatches:
         torch.manual_seed(config.loop.seed)
         self.model = make_world(config.family, config.world, self.quantizer.config)
         self.running: Dreams | None = None
-        self.train = encode_drives(self.checkpoint, config.cache_dir, "train")
+        self.sides = [  # what batches are drawn from
+            encode_drives(self.checkpoint, config.cache_dir, "train", None, mirrored, exposure)
+            for mirrored in ((False, True) if config.mirror else (False,))
+            for exposure in (1.0, *config.exposures)
+        ]
+        self.train = self.sides[0]
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
-        self.sides = [self.train]  # what batches are drawn from
-        if config.mirror:
-            self.sides += [encode_drives(self.checkpoint, config.cache_dir, "train", mirrored=True)]
         starts = self.train.drives.window_ends(PAST_ACTIONS, config.rollout_steps + 1)
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
@@ -120,7 +124,7 @@ class WorldBatches:
         return [h * w for h, w in self.quantizer.config.scales]
 
     def side(self, generator: torch.Generator) -> EncodedDrives:
-        """The training drives, or their mirror images."""
+        """The training drives, their mirror images, or either in other light."""
         if len(self.sides) == 1:
             return self.train
         return self.sides[int(torch.randint(len(self.sides), (), generator=generator))]
