@@ -63,6 +63,12 @@ def model_names() -> list[str]:
     return sorted(entry.parent.name for entry in models.glob("*/config.json"))
 
 
+def meter_dir(model: str) -> Path:
+    """The shipped meter of a model's own camera; of a model without its own, the reference world's."""
+    own = assets_dir() / "models" / f"meter-{model}"
+    return own if own.is_dir() else model_dir("meter")
+
+
 def contexts_dir(model: str) -> Path:
     """Recorded starts of a model's own world; a model without its own starts where `town` does."""
     root = assets_dir() / "contexts"

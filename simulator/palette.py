@@ -62,7 +62,7 @@ def seen_at(
 
 
 def put(
-    frame_HWC: NDArray[np.uint8], name: str, column: float, row: float
+    frame_HWC: NDArray[np.uint8], name: str, column: float, row: float, light: float = 1.0
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     """The picture with something standing on the road at a place, and the mask of what it covers.
 
@@ -71,6 +71,7 @@ def put(
         name: one of `names()`.
         column: pixel of its middle.
         row: pixel on which it stands; at the horizon and above it is as far as things get.
+        light: that falls on it; by day 1.
 
     Raises:
         ValueError: nothing of that name, or a place outside the picture.
@@ -89,5 +90,5 @@ def put(
     canvas[top : top + h, left : left + w] = shown
     seen = canvas[h : h + height, w : w + width]
     share = seen[..., 3:].astype(np.float32) / 255
-    mixed = frame_HWC * (1 - share) + seen[..., 2::-1] * share
-    return share[..., 0] > 0, mixed.round().astype(np.uint8)
+    mixed = frame_HWC * (1 - share) + seen[..., 2::-1] * (share * light)
+    return share[..., 0] > 0, mixed.round().clip(0, 255).astype(np.uint8)

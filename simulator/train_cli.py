@@ -1,4 +1,7 @@
-"""`dreamlane train tokenizer|codes|world|meter`: configs from Hydra, continue after any stop."""
+"""`dreamlane train tokenizer|codes|world|meter|imitation`: configs from Hydra.
+
+Tokenizers, world models and meters continue after any stop.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Train a tokenizer, a world model, or the meter that judges it.",
+    help="Train a tokenizer, a world model, the meter that judges it, or a driver.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -79,6 +82,31 @@ def codes(overrides: Overrides = None, config: Config = "train_codes") -> None:
     _refresh_cache(settings.cache_dir)
     for name, value in train_codes(settings).items():
         typer.echo(f"{name} {value:.2f}")
+
+
+@app.command()
+def imitation(overrides: Overrides = None, config: Config = "train_imitation") -> None:
+    """Train a driver who does what was done in recorded drives. Takes minutes."""
+    from agents.imitation import save_net
+    from agents.imitation_training import ImitationTraining, held_out_errors, smoothed, train
+    from simulator.config import compose
+    from world_model.training.data import evenly, load_drives
+
+    settings = compose(ImitationTraining, config, overrides or [])
+    _refresh_cache(settings.cache_dir)
+    drives, held_out = (load_drives(settings.cache_dir, split) for split in ("train", "val"))
+    net = train(
+        settings, drives.frames, drives.state_NS[:, 0], drives.action_NA, drives.episode_N,
+        typer.echo,
+    )  # fmt: skip
+    actions = smoothed(held_out.action_NA, held_out.episode_N, settings.smooth_steps)
+    rows = evenly(held_out.window_ends(0, 1), 1000)
+    errors = held_out_errors(net, held_out.frames, held_out.state_NS[:, 0], actions, rows)
+    facts = {"cache": Path(settings.cache_dir).name, "train_frames": len(drives),
+             "steps": settings.steps, "held_out_frames": len(rows), **errors}  # fmt: skip
+    save_net(Path(settings.run_dir) / "checkpoint", net, facts)
+    for name, value in errors.items():
+        typer.echo(f"{name} {value:.4f}")
 
 
 def _refresh_cache(cache_dir: str) -> None:

@@ -40,10 +40,17 @@ MOTION, PLACE = STATE_HEADS[:2], STATE_HEADS[2:]
 TEXTURE, LAYOUT = 9, 17
 """Where the place network is cut for `Meter.features`: after its third convolution, before its flattening."""
 
+STAGES = (3, 6, 9, 12, 15)
+"""Where it is cut for `Meter.unlikeness`: after each convolution's activation but the last, narrow one."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeterConfig:
-    """Sizes of the networks and of what they look at."""
+    """Sizes of the networks and of what they look at.
+
+    Raises:
+        ValueError: a selection of states that no meter reads.
+    """
 
     height: int = (
         128  # of the picture that shows the place; in a smaller one, lines and far cars are lost
@@ -55,6 +62,11 @@ class MeterConfig:
     channels: tuple[int, int, int] = (64, 96, 128)
     squeeze: int = 32
     place_hidden: int = 128
+    states: tuple[str, ...] = STATE_HEADS  # that it reads: all, or `MOTION` alone
+
+    def __post_init__(self) -> None:
+        if tuple(self.states) not in (STATE_HEADS, MOTION):
+            raise ValueError(f"states={self.states}; accepted: {STATE_HEADS} or {MOTION}")
 
 
 class Meter(nn.Module):
@@ -139,6 +151,30 @@ class Meter(nn.Module):
         seen: NDArray[np.float32] = torch.cat(parts).numpy()
         return seen
 
+    @torch.no_grad()
+    def unlikeness(
+        self, frames_BHWC: NDArray[np.uint8], truth_BHWC: NDArray[np.uint8], batch: int = 64
+    ) -> NDArray[np.float64]:
+        """By how much what the place network sees in two uint8 pictures differs, place by place: (B,).
+
+        The distance of LPIPS (Zhang et al. 2018, equation 1) without its learned weights, in a network that
+        knows roads instead of one that knows photographs: features of each stage at each place brought to
+        length 1, their squared difference, mean over places and stages. 0 for equal pictures, at most 4.
+        """
+        parts = []
+        for i in range(0, len(frames_BHWC), batch):
+            pair = [self.shrink(f[i : i + batch]) for f in (frames_BHWC, truth_BHWC)]
+            x = torch.cat(pair).contiguous(memory_format=torch.channels_last)
+            stages, begin = [], 0
+            for end in STAGES:
+                x = self.place[begin:end](x)
+                shown, true = nn.functional.normalize(x, dim=1).chunk(2)
+                stages.append((shown - true).square().sum(1).mean((1, 2)))
+                begin = end
+            parts.append(torch.stack(stages).mean(0))
+        out: NDArray[np.float64] = torch.cat([torch.zeros(0), *parts]).double().numpy()
+        return out
+
     def shrink(self, frames_BHWC: NDArray[np.uint8]) -> Tensor:
         """uint8 pictures of any whole multiple of the meter's size to (B, 3, h, w) in [-1, 1]."""
         h, w = self.config.height, self.config.width
@@ -174,7 +210,7 @@ class Meter(nn.Module):
     def read(
         self, old_BHWC: NDArray[np.uint8], new_BHWC: NDArray[np.uint8], batch: int = 64
     ) -> NDArray[np.float32]:
-        """States (B, S) of the newer frame of each pair of uint8 pictures.
+        """States (B, S) of the newer frame of each pair of uint8 pictures; NaN for those it doesn't read.
 
         Raises:
             ValueError: other shapes, or pictures that aren't uint8.
@@ -194,6 +230,7 @@ class Meter(nn.Module):
         if not parts:
             return np.zeros((0, len(STATE_HEADS)), np.float32)
         states: NDArray[np.float32] = torch.cat(parts).numpy()
+        states[:, [name not in self.config.states for name in STATE_HEADS]] = np.nan
         return states
 
 
@@ -217,7 +254,7 @@ def save_meter(folder: Path, meter: Meter, facts: Mapping[str, object]) -> str:
         "format": FORMAT,
         "version": VERSION,
         "weights": {"file": WEIGHTS, "blake2b_128": weights_hash},
-        "states": list(STATE_HEADS),
+        "states": list(meter.config.states),
         "meter": dataclasses.asdict(meter.config),
         "facts": dict(facts),
     }
@@ -244,11 +281,12 @@ def load_meter(folder: Path | str) -> LoadedMeter:
         raise CheckpointError(f"{root / CONFIG} is no JSON: {error}") from error
     if not isinstance(stated, dict) or stated.get("format") != FORMAT:
         raise CheckpointError(f"{root / CONFIG} is not of format {FORMAT!r}")
-    if stated.get("version") != VERSION or tuple(stated.get("states", ())) != STATE_HEADS:
+    reads = tuple(stated.get("states", ()))
+    if stated.get("version") != VERSION or reads not in (STATE_HEADS, MOTION):
         raise CheckpointError(
             f"{root / CONFIG} has version {stated.get('version')!r} and reads"
             f" {stated.get('states')}; this program takes version {VERSION} that reads"
-            f" {list(STATE_HEADS)}: train it again"
+            f" {list(STATE_HEADS)} or {list(MOTION)}: train it again"
         )
     path = root / WEIGHTS
     if not path.is_file() or digest(path) != stated["weights"]["blake2b_128"]:

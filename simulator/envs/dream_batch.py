@@ -72,8 +72,8 @@ class DreamBatch:
         self.engine = engine
         self.deadline: Deadline | None = None
         self.stages = engine.stages_lead  # critical scenarios' other drivers ...
-        # ... are put into pictures of the reference camera; a latent dream doesn't change by being looked at
-        self.puts = engine.paints and obs != "latent" and sees_as_reference(engine)
+        # ... are laid over pictures of the reference camera
+        self.puts = self.stages and obs != "latent" and sees_as_reference(engine)
         engine.decode = obs != "latent" or render
         self.library = ContextLibrary(
             Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
@@ -218,7 +218,7 @@ class DreamBatch:
             with_other = [
                 e if lead.is_vehicle else None for e, lead in zip(self.episodes, leads, strict=True)
             ]
-            for slot, frame in put_staged(self.engine, self.frames_BHWC, with_other).items():
+            for slot, frame in put_staged(self.frames_BHWC, with_other).items():
                 self.show(slot, frame)
         return rewards
 

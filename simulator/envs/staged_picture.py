@@ -1,8 +1,9 @@
-"""The other driver of a critical scenario, put into a dream's picture.
+"""The other driver of a critical scenario, laid over a dream's picture.
 
-A model that is told of a vehicle ahead draws one, but a small one, and late. So where one is staged and near,
-a car cut out of the reference world stands in the picture (`simulator.palette`), as large as
-it is far away, and the dream goes on from that. It is always seen from behind.
+A model that is told of a vehicle ahead draws one, but a small one, and late. So where one is staged, a car
+cut out of the reference world stands in the picture that is shown (`simulator.palette`), as large as it is
+far away. The dream itself goes on without it: put into its memory step after step, it made others grow beside it,
+and within seconds a wall of them. It is always seen from behind.
 
 Shapes: B dreams, H W picture.
 """
@@ -19,10 +20,11 @@ from simulator.ego import EgoState
 from simulator.envs.dream_episode import DreamEpisode
 from world_model.engine.base import Engine
 
-FARTHEST_M = 25.0
-"""Beyond it a car is a part of one or two cells of the latent map; put there step after step, the model makes
-others of it beside it."""
+FARTHEST_M = 50.0
+"""Beyond it a car is a few pixels, and where the road leads there isn't known to them."""
 BODIES = {"slow_leader": "van"}  # others are cars
+DAYLIGHT = 80.0  # grey level of the road before the car by day, when the cars were cut out
+DARKEST, ROAD_ROWS = 0.3, 45
 
 
 def sees_as_reference(engine: Engine) -> bool:
@@ -33,13 +35,12 @@ def sees_as_reference(engine: Engine) -> bool:
 
 
 def put_staged(
-    engine: Engine, frames_BHWC: NDArray[np.uint8], episodes: Sequence[DreamEpisode | None]
+    frames_BHWC: NDArray[np.uint8], episodes: Sequence[DreamEpisode | None]
 ) -> dict[int, NDArray[np.uint8]]:
-    """Show the staged vehicles in the engine's newest frames: the slots that changed, and what they show now.
+    """The pictures with their staged vehicles: the slots that have one to be seen, and what they show.
 
     Args:
-        engine: one that `paints`.
-        frames_BHWC: its newest frames.
+        frames_BHWC: the newest frames.
         episodes: those that have just been told of a vehicle; None for all others.
     """
     # who has just left the vehicle's lane has none ahead any more
@@ -49,17 +50,18 @@ def put_staged(
     egos = [e.ego if e and s else None for e, s in zip(episodes, staged, strict=True)]
     events = ["" if s is None else s.spec.event for s in staged]
     mask_BHW, pasted_BHWC = with_staged(frames_BHWC, egos, events)
-    if not mask_BHW.any():
-        return {}
-    nothing_drawn = engine.draw_noise([np.random.default_rng(0) for _ in episodes])
-    painted_BHWC = engine.repaint(mask_BHW, nothing_drawn, pasted_BHWC)
-    return {slot: painted_BHWC[slot] for slot in np.flatnonzero(mask_BHW.any((1, 2))).tolist()}
+    return {slot: pasted_BHWC[slot] for slot in np.flatnonzero(mask_BHW.any((1, 2))).tolist()}
+
+
+def light_of(frame_HWC: NDArray[np.uint8]) -> float:
+    """How light it is before the car; 1 by day."""
+    return float(np.clip(frame_HWC[-ROAD_ROWS:].mean() / DAYLIGHT, DARKEST, 1.0))
 
 
 def with_staged(
     frames_BHWC: NDArray[np.uint8], egos: Sequence[EgoState | None], events: Sequence[str]
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """What `repaint` takes: the masks (B, H, W) of what is put there, and the pictures with it.
+    """The masks (B, H, W) of what is put there, and the pictures with it.
 
     Args:
         frames_BHWC: uint8, of the reference camera.
@@ -76,5 +78,7 @@ def with_staged(
         height, width = frames_BHWC.shape[1:3]
         if 0 <= column < width and row < height:
             body = BODIES.get(event, "car")
-            mask_BHW[slot], pasted_BHWC[slot] = palette.put(frames_BHWC[slot], body, column, row)
+            mask_BHW[slot], pasted_BHWC[slot] = palette.put(
+                frames_BHWC[slot], body, column, row, light_of(frames_BHWC[slot])
+            )
     return mask_BHW, pasted_BHWC

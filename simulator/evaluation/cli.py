@@ -132,6 +132,34 @@ def strip(
     print(f"wrote {output}")
 
 
+@app.command()
+def laps(
+    policy: Annotated[str, typer.Option(help="Who drives: a name, module:Class(key=value), a .zip.")],
+    model: Model = "lake",
+    cache: Annotated[str, typer.Option(help="Drives round a closed course.")] = "data/cache/udacity_lake",
+    drives: Annotated[int, typer.Option(help="How often.")] = 4,
+    seconds: Annotated[float, typer.Option(help="How long, each.")] = 150.0,
+    seed: Annotated[int, typer.Option(help="Of the first drive.")] = 0,
+    output: Annotated[Path, typer.Option(help="Folder of laps.json and laps.png.")] = Path("outputs/laps"),
+) -> None:  # fmt: skip
+    """Does a driver get round in the dream of a closed course?"""
+    from rich.progress import Progress
+
+    from simulator.evaluation.laps import LapsConfig, measure_laps
+
+    config = LapsConfig(model, cache, policy, drives, seconds, seed)
+    with Progress() as bar:
+        task = bar.add_task("drives", total=drives * round(10 * seconds))
+        figures = measure_laps(config, output, lambda: bar.advance(task))
+    print(f"a lap is {figures['lap_m']:.0f} m")
+    for row in figures["drives"]:
+        print(
+            f"{row['drive']}: {row['driven_m']:.0f} m driven, {row['unbroken_m']:.0f} m of the course in one"
+            f" go ({row['laps']:.2f} laps), pictures off by {row['unlike_median']:.2f}"
+        )
+    print(f"wrote {output / 'laps.png'} and, for programs, laps.json")
+
+
 @app.command("cache")
 def build(
     cache: Cache = CACHE,

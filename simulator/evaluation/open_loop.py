@@ -111,6 +111,7 @@ def compare(subject: Subject, moment: Moment, horizon: int, clips: Clips) -> Non
             clips.add(source, metric.__name__, horizon, metric(frames, true))
         at_detail = metrics.psnr_at_detail_db(frames, true, least)
         clips.add(source, "psnr_at_detail_db", horizon, at_detail)
+        clips.add(source, "feature_error", horizon, subject.unlikeness(frames, true))
         if not perceptual.missing("lpips"):
             clips.add(source, "lpips", horizon, perceptual.lpips(frames, true))
     for source, frames in {**moment.frames, "truth": true}.items():

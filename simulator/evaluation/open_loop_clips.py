@@ -18,7 +18,7 @@ from simulator.evaluation.intervals import Interval, mean_interval
 DRAWN = ("dream", "copy_last", "tokenizer")
 READ = ("dream", "copy_last", "hold_reading", "tokenizer", "truth")
 SAID = ("heads", "told", "hold_state")
-PICTURES = ("psnr_db", "psnr_at_detail_db", "ssim", "sharpness_ratio")
+PICTURES = ("psnr_db", "psnr_at_detail_db", "ssim", "feature_error", "sharpness_ratio")
 SETS = {
     "frame_frechet": ("features", frechet_distance),
     "frame_kernel": ("features", kernel_distance),
@@ -41,6 +41,7 @@ COMPARISONS = {
     "psnr_db": Comparison("dream", "copy_last", "psnr_db", True),
     "psnr_at_detail_db": Comparison("dream", "copy_last", "psnr_at_detail_db", True),
     "ssim": Comparison("dream", "copy_last", "ssim", True),
+    "feature_error": Comparison("dream", "copy_last", "feature_error"),
     "lpips": Comparison("dream", "copy_last", "lpips"),
     "state_error": Comparison("dream", "copy_last", "state_error"),
     "state_vs_meter": Comparison("dream", "copy_last", "state_vs_meter"),
@@ -77,6 +78,15 @@ class Clips:
     def has(self, metric: str) -> bool:
         """Whether the metric was measured."""
         return ("dream", metric, self.horizons[0]) in self.values
+
+    @property
+    def trusted_by(self) -> str:
+        """What decides how long a dream is trusted: LPIPS; without its weights the places that the meter
+        reads; on drives whose places nobody knows, what its network sees."""
+        if self.has("lpips"):
+            return "lpips"
+        read = self.get("truth", "state_vs_meter", self.horizons[0])
+        return "feature_error" if np.isnan(read).all() else "state_vs_meter"
 
     @cached_property
     def means(self) -> dict[Key, Interval]:

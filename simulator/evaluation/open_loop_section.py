@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from simulator.ego import DT_S
 from simulator.evaluation import perceptual
 from simulator.evaluation.foreboding import foreboding
@@ -46,7 +48,7 @@ def section(clips: Clips) -> Section:
         }
         for bound in ("value", "low")
     )
-    trusted_by = "lpips" if "lpips" in compared else "state_vs_meter"
+    trusted_by = clips.trusted_by
     trust = max(clear[trusted_by], default=0)
     sets = set_distances(clips)
     warned = foreboding(clips)
@@ -104,7 +106,8 @@ def section(clips: Clips) -> Section:
 
 
 SAMPLED: dict[str, Better] = {
-    "psnr_db": "higher", "psnr_at_detail_db": "higher", "ssim": "higher", "lpips": "lower",
+    "psnr_db": "higher", "psnr_at_detail_db": "higher", "ssim": "higher",
+    "feature_error": "lower", "lpips": "lower",
     "sharpness_ratio": "", "state_error": "lower", "state_vs_meter": "lower",
     "motion_error": "lower", **{f"mae_{name}": "lower" for name in STATE_HEADS},
 }  # fmt: skip
@@ -201,9 +204,11 @@ def charts(clips: Clips) -> tuple[Chart, ...]:
              DRAWN),
             ("Yaw rate", "|error|, rad/s", "mae_yaw_rate_radps", READ),
             ("Speed", "|error|, m/s", "mae_speed_mps", READ),
+            ("Pictures as a network sees them", "distance from the true picture", "feature_error", DRAWN),
             ("Pictures at equal sharpness", "PSNR, dB", "psnr_at_detail_db", DRAWN),
             ("Sharpness", "fine detail, dream / truth", "sharpness_ratio", DRAWN),
         )
+        if not all(math.isnan(clips.means[sources[0], metric, h].value) for h in clips.horizons)
     )  # fmt: skip
 
 
@@ -212,9 +217,10 @@ def verdicts(clips: Clips, trust: int, trusted_by: str) -> tuple[Verdict, ...]:
     shown, longest = trust or clips.horizons[0], clips.horizons[-1]
     dream, still = (clips.means[s, trusted_by, shown].value for s in ("dream", "copy_last"))
     if trust:
-        road = (
-            f"for {trust * DT_S:g} s a dream knows the road ahead better than the last photo would"
-        )
+        knows = "looks more like the coming frame than the last photo does"
+        if trusted_by == "state_vs_meter":
+            knows = "knows the road ahead better than the last photo would"
+        road = f"for {trust * DT_S:g} s a dream {knows}"
     else:
         road = (
             f"at no time up to {longest * DT_S:g} s is a dream clearly better than the last photo"

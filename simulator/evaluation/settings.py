@@ -95,7 +95,7 @@ class EvalConfig:
     """Everything an evaluation depends on."""
 
     model: str = "town"  # a shipped model's name or a checkpoint folder
-    meter: str = "meter"  # likewise
+    meter: str = ""  # likewise; empty: the one of the model's camera, such as meter-highway
     cache: str = "data/cache/town"  # frame cache whose held-out drives are used
     contexts: str = ""  # recorded starts of dreams; empty takes the model's own
     output: str = ""  # empty: outputs/eval/<model>

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.assets import model_folder
+from simulator.assets import meter_dir, model_folder
 from simulator.evaluation.settings import EvalConfig
 from world_model.checkpoint import Checkpoint, CheckpointError, load
 from world_model.engine import load_engine
@@ -40,8 +40,10 @@ class Subject:
 
     @cached_property
     def meter(self) -> LoadedMeter:
-        """The independent reader of pictures."""
-        return load_meter(model_folder(self.config.meter))
+        """The independent reader of pictures: the chosen one, else the one of the model's camera."""
+        if self.config.meter:
+            return load_meter(model_folder(self.config.meter))
+        return load_meter(meter_dir(self.checkpoint.config.name))
 
     @cached_property
     def engine(self) -> Engine:
@@ -72,6 +74,12 @@ class Subject:
     def features(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the meter's network sees in pictures, (B, F), for comparing sets of them."""
         return self.meter.meter.features(frames)
+
+    def unlikeness(
+        self, frames: NDArray[np.uint8], truth: NDArray[np.uint8]
+    ) -> NDArray[np.float64]:
+        """By how much what the meter's network sees in each pair of pictures differs, (B,)."""
+        return self.meter.meter.unlikeness(frames, truth)
 
     def generators(self, rows: Rows) -> list[np.random.Generator]:
         """Noise that depends on the start and the seed alone, not on the batch it is in."""

@@ -254,22 +254,12 @@ def test_nothing_is_put_ahead_of_who_has_just_left_its_lane(cut_in):
     episode = DreamEpisode(DreamRules(), context, 60.0, 0.1)
     episode.ego = context.last
     episode.staged = stage(context)
-    engine, frames = Painter(), np.full((1, 128, 256, 3), 90, np.uint8)
-    assert list(put_staged(engine, frames, [episode])) == [0]
+    frames = np.full((1, 128, 256, 3), 90, np.uint8)
+    assert list(put_staged(frames, [episode])) == [0]
     over = replace(context.last, lane_offset_m=-1.7)
     episode.staged = episode.staged.after(replace(over, lane_offset_m=1.7), over, 0.1)
-    assert put_staged(engine, frames, [episode]) == {}
-    assert put_staged(engine, frames, [None]) == {}
-
-
-class Painter(ToyEngine):
-    """Paints what it is given."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def repaint(self, mask_BHW, noise_BL, pasted_BHWC):
-        return pasted_BHWC
+    assert put_staged(frames, [episode]) == {}
+    assert put_staged(frames, [None]) == {}
 
 
 def test_nothing_is_put_where_nobody_is_staged_or_can_be_seen():
@@ -281,19 +271,33 @@ def test_nothing_is_put_where_nobody_is_staged_or_can_be_seen():
     assert (pasted == frames).all()
 
 
-def test_the_dream_shows_it_and_goes_on_from_there(town):
+def test_what_is_put_is_as_light_as_its_road():
+    shown = []
+    for grey in (90, 30):
+        frame = np.full((1, 128, 256, 3), grey, np.uint8)
+        there = replace(CRUISE, lead_distance_m=8.0)
+        mask, pasted = with_staged(frame, [there], ["cut_in"])
+        shown.append(pasted[0][mask[0]].mean())
+    assert shown[1] < 0.6 * shown[0]
+
+
+def test_the_picture_shows_it_and_the_dream_goes_on_without_it(town):
     env = gymnasium.make("dreamlane/Dream-v0", world_model=town, backend="eager")
-    off = {}
-    for staged in (True, False):
+    shown, latents = {}, {}
+    for puts in (True, False):
+        env.unwrapped._batch.puts = puts
         env.reset(seed=0, options={"scenario": "cut_in", "context": 0})
         for _ in range(12):
-            if not staged:
-                env.unwrapped._batch.episode(0).staged = None
-            frame, *_, info = env.step(STRAIGHT)
-        there = replace(ego(info), lead_distance_m=8.0)
-        mask, pasted = with_staged(frame[None], [there], ["cut_in"])
-        off[staged] = np.abs(pasted[0].astype(int) - frame)[mask[0]].mean()
-    assert off[True] < 0.6 * off[False]
+            shown[puts], *_, info = env.step(STRAIGHT)
+        latents[puts] = env.unwrapped._batch.engine.latent.copy()
+        if puts:
+            saved = env.unwrapped.save_state()
+    np.testing.assert_array_equal(latents[True], latents[False])
+    mask, pasted = with_staged(shown[False][None], [ego(info)], ["cut_in"])
+    assert mask.sum() > 100
+    np.testing.assert_array_equal(shown[True], pasted[0])
+    env.unwrapped.restore_state(saved)
+    np.testing.assert_array_equal(env.unwrapped.save_state().frame, shown[True])
     env.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import painted
 import pytest
 
@@ -56,6 +57,23 @@ def test_place_is_read_from_the_newest_frame_and_motion_has_two_floors():
     assert means(means_of, "copy_last", "state_error") == means(
         means_of, "hold_reading", "state_error"
     )
+
+
+def test_where_no_place_can_be_read_a_network_s_eyes_decide_how_long_a_dream_is_trusted():
+    def motion_alone(old, new):
+        states = painted.read(new)
+        states[:, 2:] = np.nan
+        return states
+
+    for kind, trust in (("replays", 20), ("frozen", 0)):
+        subject = painted.subject(kind)
+        vars(subject)["read"] = motion_alone
+        section = open_loop(subject)
+        assert section.figures["trusted_by"] == "feature_error"
+        assert section.figures["trust_horizon"] == trust
+        assert section.verdicts[0].trusted is (trust > 0)
+        assert "state error" not in {chart.y_label for chart in section.charts}
+    assert means(section, "dream", "feature_error")[20] > 0.0
 
 
 def test_metrics_without_weights_say_what_they_need(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ import torch
 
 from world_model.checkpoint import CheckpointError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
-from world_model.meter import Meter, MeterConfig, load_meter, save_meter
+from world_model.meter import MOTION, Meter, MeterConfig, load_meter, save_meter
 from world_model.training.data import DataError
 from world_model.training.loop import LoopConfig
 from world_model.training.meter import MeterTask, MeterTraining, labelled, train_meter
@@ -31,7 +31,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def write_cache(folder, labels: bool = True) -> None:
+def write_cache(folder, known: tuple[str, ...] = STATE_HEADS) -> None:
     """Drives in which a texture moves sideways: the yaw rate is the movement, all else is zero."""
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -47,7 +47,8 @@ def write_cache(folder, labels: bool = True) -> None:
                 frames.append(texture)
                 row = np.zeros(len(STATE_HEADS), np.float32)
                 row[1] = move / 12
-                states.append(row if labels else row * np.nan)
+                row[[name not in known for name in STATE_HEADS]] = np.nan
+                states.append(row)
                 ids.append(episode)
         count = len(frames)
         np.save(folder / f"{name}.frames.npy", np.stack(frames))
@@ -121,9 +122,40 @@ def test_a_pair_never_spans_two_drives(tmp_path):
 
 
 def test_drives_without_labels_teach_no_meter(tmp_path):
-    write_cache(tmp_path / "cache", labels=False)
+    write_cache(tmp_path / "cache", known=())
     with pytest.raises(DataError, match="dreamlane collect"):
         train_meter(settings(tmp_path))
+
+
+def test_drives_with_motion_alone_teach_a_meter_of_motion_that_says_so(tmp_path):
+    write_cache(tmp_path / "cache", known=MOTION)
+    save_meter(tmp_path / "other", Meter(SMALL), {})
+    task = train_meter(dataclasses.replace(settings(tmp_path), start_from=str(tmp_path / "other")))
+    loaded = load_meter(tmp_path / "run" / "checkpoint")
+    assert loaded.facts["mae_yaw_rate_radps"] < 0.3 * loaded.facts["mae_of_median_yaw_rate_radps"]
+    assert "reads none" in (tmp_path / "run" / "checkpoint" / "README.md").read_text()
+    rows = labelled(task.val, MOTION)[:9]
+    read = loaded.meter.read(task.val.frames(rows - 1), task.val.frames(rows))
+    assert not np.isnan(read[:, :2]).any()
+    assert np.isnan(read[:, 2:]).all()
+    # what it can't learn is what it began with
+    begun, ended = (load_meter(tmp_path / d).meter for d in ("other", "run/checkpoint"))
+    for old, new in zip(begun.place.parameters(), ended.place.parameters(), strict=True):
+        torch.testing.assert_close(old, new)
+
+
+def test_unlikeness_is_none_for_equal_pictures_and_grows_with_what_moved():
+    coarse = np.random.default_rng(0).integers(0, 255, (3, 16, 32, 3)).astype(np.uint8)
+    textures = [cv2.resize(c, (256, 128), interpolation=cv2.INTER_CUBIC) for c in coarse]
+    true, meter = np.stack(textures), Meter(SMALL).eval()
+    assert meter.unlikeness(true, true).tolist() == [0.0] * 3
+    near, far = (meter.unlikeness(np.roll(true, by, 2), true) for by in (1, 6))
+    assert (near > 0).all()
+    assert (near < far).all()
+    assert (far < 4).all()
+    soft = np.stack([cv2.GaussianBlur(t, (0, 0), 4) for t in true])
+    assert (meter.unlikeness(soft, true) > near).all()
+    assert meter.unlikeness(true[:0], true[:0]).shape == (0,)
 
 
 def test_wrong_pictures_are_refused():
@@ -143,6 +175,11 @@ def test_it_reads_the_same_after_saving_but_for_rounding(tmp_path):
     pair = np.random.default_rng(0).integers(0, 255, (2, 2, 128, 256, 3)).astype(np.uint8)
     loaded = load_meter(tmp_path)
     np.testing.assert_allclose(loaded.meter.read(*pair), meter.read(*pair), atol=0.05, rtol=0.05)
+
+
+def test_a_meter_reads_all_or_motion_alone():
+    with pytest.raises(ValueError, match="accepted"):
+        MeterConfig(states=("speed_mps",))
 
 
 @pytest.mark.parametrize(

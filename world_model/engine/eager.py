@@ -25,7 +25,7 @@ class EagerEngine(DreamEngine):
         device: a torch device; None takes the GPU if there is one.
         precision: of the transformer, of drawing pictures and of reading them back. "float32"; "bfloat16", in
             which they were trained; "auto" takes bfloat16 where the processor multiplies matrices in it
-            (AMX). All else is float32.
+            (AMX, AVX-512 BF16). All else is float32.
     """
 
     backend = "eager"

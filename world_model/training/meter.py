@@ -7,7 +7,7 @@ Shapes as in `world_model.meter`; N pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from world_model.engine.base import STATE_HEADS
 from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.heads import STATE_SCALES
-from world_model.meter import MOTION, Meter, MeterConfig, save_meter
+from world_model.meter import MOTION, Meter, MeterConfig, load_meter, save_meter
 from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import DOWNSCALE
 from world_model.training.data import DataError, Drives, evenly, load_drives
@@ -51,7 +51,7 @@ class MeterTraining:
     place_batch: int = 16
     mirror_share: float = 0.3
     turn_rad: float = 0.0  # pictures are turned by up to this, and the heading with them
-    start_from: str = ""  # running state whose weights to begin with
+    start_from: str = ""  # running state or meter's folder whose weights to begin with
     soft_share: float = 0.3  # of the pictures are shown at half their resolution: dreams are soft
     light: float = 0.1  # brightness and contrast vary by this much
     noise: float = 0.02  # of each pixel, on a scale of -1 to 1
@@ -62,17 +62,19 @@ class MeterTask:
     """Draws batches, computes the loss, measures."""
 
     def __init__(self, config: MeterTraining) -> None:
-        self.config = config
-        torch.manual_seed(config.loop.seed)
-        self.model = Meter(config.meter)
         self.train = load_drives(config.cache_dir, "train")
         self.val = load_drives(config.cache_dir, "val")
-        self.rows = labelled(self.train)
-        if not len(self.rows):
+        # recorded drives don't say where the car stood: theirs is a meter of motion alone
+        states = next((s for s in (STATE_HEADS, MOTION) if len(labelled(self.train, s))), None)
+        if states is None:
             raise DataError(
-                f"the cache at {config.cache_dir} has no frame with all labels: a meter needs"
-                " drives of the reference world (`dreamlane collect`)"
+                f"the cache at {config.cache_dir} has no frame with speed and yaw rate: a meter needs"
+                " drives with these labels (`dreamlane collect`, `dreamlane import`)"
             )
+        self.config = config = replace(config, meter=replace(config.meter, states=states))
+        self.rows = labelled(self.train, states)
+        torch.manual_seed(config.loop.seed)
+        self.model = Meter(config.meter)
         pairs = evenly(self.rows, config.pairs)
         parts = np.array_split(pairs, max(1, len(pairs) // 256))
         frames = ((self.train.frames(p - 1), self.train.frames(p)) for p in parts)
@@ -93,6 +95,11 @@ class MeterTask:
         scale = torch.tensor(STATE_SCALES)
         moved, motion_true = self._motion_batch(generator)
         motion = (self.model.read_motion(moved) - motion_true).abs() / scale[:MOTIONS]
+        if self.config.meter.states == MOTION:
+            return motion.mean(), {
+                f"error_{name}": value.item()
+                for name, value in zip(MOTION, motion.mean(0), strict=True)
+            }
         seen, place_true = self._place_batch(generator)
         with low_precision():
             read = self.model.read_place(seen)
@@ -161,10 +168,10 @@ class MeterTask:
         model = Meter(self.config.meter)
         model.load_state_dict(trainer.average)
         model.eval()
-        rows = evenly(labelled(self.val), self.config.val_pairs)
+        rows = evenly(labelled(self.val, self.config.meter.states), self.config.val_pairs)
         read = model.read(self.val.frames(rows - 1), self.val.frames(rows))
         true = self.val.state_NS[rows]
-        figures = errors(read, true)
+        figures = errors(read, true, self.config.meter.states)
         facts = {
             "cache": Path(self.config.cache_dir).name,
             "train_frames": len(self.train),
@@ -179,21 +186,34 @@ class MeterTask:
         return figures
 
 
-def labelled(drives: Drives) -> NDArray[np.int64]:
-    """Rows with a predecessor in their drive and all labels."""
+def labelled(drives: Drives, states: tuple[str, ...] = STATE_HEADS) -> NDArray[np.int64]:
+    """Rows with a predecessor in their drive and labels of all these states."""
     rows = drives.window_ends(1, 0)
-    picked: NDArray[np.int64] = rows[~np.isnan(drives.state_NS[rows]).any(1)]
+    columns = [STATE_HEADS.index(name) for name in states]
+    picked: NDArray[np.int64] = rows[~np.isnan(drives.state_NS[rows][:, columns]).any(1)]
     return picked
 
 
-def errors(read_NS: NDArray[np.float32], true_NS: NDArray[np.float32]) -> Log:
-    """Mean absolute error of each state, and that of always saying its median, for comparison."""
+def errors(
+    read_NS: NDArray[np.float32], true_NS: NDArray[np.float32], states: tuple[str, ...]
+) -> Log:
+    """Mean absolute error of each of the states, and that of always saying its median, for comparison."""
     figures = {}
-    for i, name in enumerate(STATE_HEADS):
+    for name in states:
+        i = STATE_HEADS.index(name)
         true = true_NS[:, i]
         figures[f"mae_{name}"] = float(np.abs(read_NS[:, i] - true).mean())
         figures[f"mae_of_median_{name}"] = float(np.abs(np.median(true) - true).mean())
     return figures
+
+
+WHOLE_USE = """\
+Use: judging dreams of the reference world. It knows no other camera: for recorded real drives its
+readings mean nothing, and `dreamlane eval` prints its error on the drives at hand first."""
+MOTION_USE = """\
+Use: judging dreams of these drives. It knows no other camera, and `dreamlane eval` prints its error on
+the drives at hand first. They have no labels of the place on the road, so it reads none: that network
+is as it began, and only compares pictures."""
 
 
 def card(facts: dict[str, object]) -> str:
@@ -201,7 +221,9 @@ def card(facts: dict[str, object]) -> str:
     rows = "\n".join(
         f"| {name} | {facts[f'mae_{name}']:.4f} {unit} | {facts[f'mae_of_median_{name}']:.4f} {unit} |"
         for name, unit in zip(STATE_HEADS, UNITS, strict=True)
+        if f"mae_{name}" in facts
     )
+    use = WHOLE_USE if f"mae_{STATE_HEADS[-1]}" in facts else MOTION_USE
     return f"""# Meter
 
 Reads what two successive camera frames (0.1 s apart) show: speed and yaw rate from the optical flow
@@ -218,16 +240,24 @@ Errors on {facts["held_out_pairs"]} pairs of held-out drives:
 |---|---|---|
 {rows}
 
-Use: judging dreams of the reference world. It knows no other camera: for recorded real drives its
-readings mean nothing, and `dreamlane eval` prints its error on the drives at hand first. Licence: MIT.
+{use} Licence: MIT.
 """
+
+
+def begin(trainer: Trainer, source: Path) -> None:
+    """Begin with a run's averaged weights, or with those of a meter's folder."""
+    if not source.is_dir():
+        start_from(trainer, source)
+        return
+    trainer.model.load_state_dict(load_meter(source).meter.state_dict())
+    trainer.average = {k: v.clone() for k, v in trainer.model.state_dict().items()}
 
 
 def train_meter(config: MeterTraining) -> MeterTask:
     """Run (or continue) a meter training as configured; the result is in run_dir/checkpoint."""
     task = MeterTask(config)
     if not task.trainer.resume() and config.start_from:
-        start_from(task.trainer, Path(config.start_from))
+        begin(task.trainer, Path(config.start_from))
     task.trainer.run(task.measure)
     if task.trainer.rank == 0:
         task.measure(task.trainer)
