@@ -2,8 +2,8 @@
 
 A model that is told of a vehicle ahead draws one, but a small one, and late. So where one is staged, a car
 cut out of the reference world stands in the picture that is shown (`simulator.palette`), as large as it is
-far away. The dream itself goes on without it: put into its memory step after step, it made others grow beside it,
-and within seconds a wall of them. It is always seen from behind.
+far away. The dream itself goes on without it: put into its memory step after step, it made others grow
+beside it, and within seconds a wall of them. It is always seen from behind.
 
 Shapes: B dreams, H W picture.
 """

@@ -14,8 +14,10 @@ from simulator.viewer.mood import Mood
 from simulator.viewer.snapshot import Snapshot, what_runs
 
 ROWS = 7
-SURPRISE_NATS, DRIFT = 6.0, 1.0
+SURPRISE_NATS, DOUBT, DRIFT = 6.0, 3.0, 1.0
 """Where the bars are full."""
+DOUBTFUL = 1.0
+"""From here on the dream is more in doubt than of five of six frames of known drives."""
 ADRIFT = 0.02
 """From here on the statistics of the picture are those of no true one (`eval stability`)."""
 TRACK = (50, 56, 62)
@@ -66,8 +68,13 @@ def draw_dashboard(
     right = gauges.right + line
     for i, fact in enumerate(facts):
         text(surface, fact, (right, top + i * row), line, INK, room=panel.right - pad - right)
-    surprise, drift = (float(info.get(n, math.nan)) for n in ("surprise", "drift_score"))
-    draw_level(surface, gauges.move(0, 2 * row), "surprise", surprise, SURPRISE_NATS, INK, text)
+    doubt, drift = (float(info.get(n, math.nan)) for n in ("doubt", "drift_score"))
+    level = gauges.move(0, 2 * row)
+    if math.isnan(doubt):  # models that don't know what is usual
+        surprise = float(info.get("surprise", math.nan))
+        draw_level(surface, level, "surprise", surprise, SURPRISE_NATS, INK, text)
+    else:
+        draw_level(surface, level, "doubt", doubt, DOUBT, WARN if doubt > DOUBTFUL else INK, text)
     beside = pygame.Rect(right, top + 2 * row, panel.right - pad - right, line)
     draw_level(surface, beside, "drift", drift, DRIFT, BAD if drift > ADRIFT else INK, text)
     _draw_feet(surface, panel, line, snapshot, description, mood, keys, text)
