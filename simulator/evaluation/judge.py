@@ -27,6 +27,7 @@ from simulator.evaluation.report import Report, Section
 from simulator.evaluation.side_by_side import filmed
 from simulator.evaluation.stability import stability
 from simulator.evaluation.subject import Subject
+from world_model.engine.base import EVENT_HEADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,14 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of an evaluation. `dreams`: it needs a world model; `drives`: it reads held-out drives, and
-    where it dreams of them, the meter's errors belong before it."""
+    where it dreams of them, the meter's errors belong before it; `events`: it needs a model that knows when a
+    drive ends, which no recorded drive teaches."""
 
     name: str
     measure: Callable[[Job], Section]
     dreams: bool = True
     drives: bool = True
+    events: bool = False
 
 
 PARTS = (
@@ -62,11 +65,13 @@ PARTS = (
         "closed-loop",
         lambda job: closed_loop(job.subject.config, job.folder, job.progress),
         drives=False,
+        events=True,
     ),
     Part(
         "agreement",
         lambda job: agreement(job.subject.config, job.folder, job.progress),
         drives=False,
+        events=True,
     ),
 )
 """All that `dreamlane eval all` measures, in order."""
@@ -83,7 +88,8 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
     """Evaluate the named parts (none: all of them) and write the report into `folder`.
 
     The meter's own errors come first wherever it is used. Parts that need a world model are left out,
-    with a note, for a checkpoint that is a mere tokenizer, unless they were all that was asked for. A
+    with a note, for a checkpoint that is a mere tokenizer, unless they were all that was asked for; likewise
+    those that need to know when a drive ends, for a model of recorded drives. A
     part that lies in the folder, measured by the same code from the same things, isn't repeated.
 
     Raises:
@@ -110,8 +116,8 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
         section = files.kept(part.name, key)
         if reused := section is not None:
             bar.console.print(f"{part.name}: measured before under the same conditions, kept")
-        elif part.dreams and not subject.has_world:
-            section = skipped(part, subject)
+        elif why := needed(part, subject):
+            section = skipped(part, why)
         else:
             job = Job(subject, folder, lambda task=task: bar.advance(task))  # type: ignore[misc]
             section = files.keep(part.name, key, part.measure(job))
@@ -127,9 +133,22 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
     return report
 
 
-def skipped(part: Part, subject: Subject) -> Section:
+def needed(part: Part, subject: Subject) -> str:
+    """What the model lacks for a part, "" if nothing."""
+    config = subject.checkpoint.config
+    if part.dreams and not subject.has_world:
+        return f"{config.name} is a tokenizer and has no world model"
+    # closed_loop.env=truth asks nothing of the model
+    drives_dreams = part.name != "closed-loop" or subject.config.closed_loop.env == "dream"
+    if part.events and drives_dreams and not set(EVENT_HEADS) <= set(config.known_heads):
+        return (
+            f"{config.name} knows no {' and no '.join(EVENT_HEADS)}: its drives had no such labels"
+        )
+    return ""
+
+
+def skipped(part: Part, why: str) -> Section:
     """Stands in the report for what could not be measured."""
-    model = subject.checkpoint.config.name
-    note = f"Skipped: {model} is a tokenizer and has no world model."
+    note = f"Skipped: {why}."
     title = part.name.capitalize().replace("-", " ")
     return Section(part.name.replace("-", "_"), title, {"skipped": note}, notes=(note,))

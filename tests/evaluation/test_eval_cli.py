@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,16 @@ def test_a_tokenizer_alone_gets_its_part_and_says_what_is_missing(place):
     sections = evaluate(place, "all", "half", model="tokenizer")["sections"]
     assert sections["reconstruction"]["figures"]["all"]["psnr_db"]["n"] == 4
     assert "no world model" in sections["control"]["figures"]["skipped"]
+
+
+def test_a_model_of_recorded_drives_judges_no_driver_and_says_why(place):
+    whole = checkpoint.load(place / "model")
+    config = replace(whole.config, known_heads=("speed_mps", "yaw_rate_radps"))
+    checkpoint.save(place / "recorded", config, whole.tokenizer, whole.world)
+    sections = evaluate(place, "all", "recorded-out", model="recorded")["sections"]
+    for part in ("closed_loop", "agreement"):
+        assert "knows no collision and no offroad" in sections[part]["figures"]["skipped"]
+    assert sections["control"]["figures"]["steering"]
 
 
 @pytest.mark.parametrize(
