@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import cv2
 import numpy as np
@@ -75,13 +76,19 @@ def smoothed(action_NA: Floats, episode_N: NDArray[np.integer], steps: float) ->
     return out
 
 
+@cache
+def pixels(height: int, width: int) -> Floats:
+    """Rows and columns of a picture's pixels: (2, H, W)."""
+    return np.mgrid[:height, :width].astype(np.float32)
+
+
 def askew(frame_HWC: NDArray[np.uint8], turned_rad: float, aside_m: float,
           config: ImitationTraining) -> NDArray[np.uint8]:  # fmt: skip
     """The picture as seen by a car that is turned to the left and stands to the left by so much."""
     height, width = frame_HWC.shape[:2]
     focal = width / 2 / math.tan(math.radians(config.horizontal_fov_deg) / 2)
     horizon = height / 2 + focal * math.tan(config.pitch_rad)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = pixels(height, width)
     near = np.maximum(y - horizon, 0) * (aside_m / config.height_m)
     return np.asarray(
         cv2.remap(

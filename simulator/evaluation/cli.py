@@ -149,7 +149,7 @@ def laps(
 
     config = LapsConfig(model, cache, policy, drives, seconds, seed)
     with Progress() as bar:
-        task = bar.add_task("drives", total=drives * round(10 * seconds))
+        task = bar.add_task("drives", total=config.drives * config.steps)
         figures = measure_laps(config, output, lambda: bar.advance(task))
     print(f"a lap is {figures['lap_m']:.0f} m")
     for row in figures["drives"]:

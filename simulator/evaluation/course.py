@@ -24,6 +24,7 @@ SEEN = (32, 16)  # pixels, wide and high: places, not details
 PLACE_M = 4.0
 NEAR_M = 150.0  # what lies nearer looks alike because it is near
 WINDOW_S = 2.0
+NOISE = 5.0  # of 255: what varies less tells no place
 JUMP_M = 40.0
 """A drive whose place changes by this much more or less than was driven has gone elsewhere."""
 
@@ -57,9 +58,7 @@ class Round:
 
     driven_m: Floats
     place_m: Floats  # along the lap
-    unlike: (
-        Floats  # mean distance of its pictures from those of the place; true ones: `Course.usual`
-    )
+    unlike: Floats  # mean distance of its pictures from those of the place
     lap_m: float
 
     @property
@@ -92,10 +91,7 @@ class Course:
     """
 
     def __init__(self, looks_NF: NDArray[np.float32], driven_N: Floats) -> None:
-        self.mean_F, self.size_F = (
-            looks_NF.mean(0),
-            looks_NF.std(0) + 5.0,
-        )  # of 255: noise is no place
+        self.mean_F, self.size_F = looks_NF.mean(0), looks_NF.std(0) + NOISE
         self.looks_NF = (looks_NF - self.mean_F) / self.size_F
         self.lap_m = self._lap(driven_N)
         places = round(self.lap_m / PLACE_M)
@@ -129,8 +125,8 @@ class Course:
         for t, seen in enumerate((looks_TF - self.mean_F) / self.size_F):
             unlike_N = np.square(self.looks_NF - seen).mean(1)
             np.minimum.at(out[t], self.place_N, unlike_N)
-        empty = np.isinf(out)
-        out[empty] = np.nanmax(np.where(empty, np.nan, out)) if not empty.all() else 0.0
+        seldom = np.isinf(out)  # places between two recorded frames
+        out[seldom] = out[~seldom].max(initial=0.0)
         return out
 
     def follow(self, frames_THWC: Frames, speed_T: NDArray[np.floating]) -> Round:

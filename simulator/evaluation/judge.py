@@ -24,6 +24,7 @@ from simulator.evaluation.open_loop import open_loop
 from simulator.evaluation.reading import reading
 from simulator.evaluation.reconstruction import reconstruction
 from simulator.evaluation.report import Report, Section
+from simulator.evaluation.settings import EvalConfig
 from simulator.evaluation.side_by_side import filmed
 from simulator.evaluation.stability import stability
 from simulator.evaluation.subject import Subject
@@ -42,14 +43,14 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of an evaluation. `dreams`: it needs a world model; `drives`: it reads held-out drives, and
-    where it dreams of them, the meter's errors belong before it; `events`: it needs a model that knows when a
-    drive ends, which no recorded drive teaches."""
+    where it dreams of them, the meter's errors belong before it; `events`: under these settings it needs a
+    model that knows when a drive ends, which no recorded drive teaches."""
 
     name: str
     measure: Callable[[Job], Section]
     dreams: bool = True
     drives: bool = True
-    events: bool = False
+    events: Callable[[EvalConfig], bool] = lambda config: False
 
 
 PARTS = (
@@ -65,13 +66,13 @@ PARTS = (
         "closed-loop",
         lambda job: closed_loop(job.subject.config, job.folder, job.progress),
         drives=False,
-        events=True,
+        events=lambda config: config.closed_loop.env == "dream",
     ),
     Part(
         "agreement",
         lambda job: agreement(job.subject.config, job.folder, job.progress),
         drives=False,
-        events=True,
+        events=lambda config: True,
     ),
 )
 """All that `dreamlane eval all` measures, in order."""
@@ -135,14 +136,12 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
 
 def needed(part: Part, subject: Subject) -> str:
     """What the model lacks for a part, "" if nothing."""
-    config = subject.checkpoint.config
+    model = subject.checkpoint.config
     if part.dreams and not subject.has_world:
-        return f"{config.name} is a tokenizer and has no world model"
-    # closed_loop.env=truth asks nothing of the model
-    drives_dreams = part.name != "closed-loop" or subject.config.closed_loop.env == "dream"
-    if part.events and drives_dreams and not set(EVENT_HEADS) <= set(config.known_heads):
+        return f"{model.name} is a tokenizer and has no world model"
+    if part.events(subject.config) and not set(EVENT_HEADS) <= set(model.known_heads):
         return (
-            f"{config.name} knows no {' and no '.join(EVENT_HEADS)}: its drives had no such labels"
+            f"{model.name} knows no {' and no '.join(EVENT_HEADS)}: its drives had no such labels"
         )
     return ""
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.policy import Policy
 from simulator.ego import DT_S
 from simulator.evaluation.course import Course, Round, driven, looks
 from simulator.evaluation.policies import load_policy
@@ -45,6 +47,11 @@ class LapsConfig:
                 f"drives={self.drives}, seconds={self.seconds}; accepted: at least 1 drive of 10 s"
             )
 
+    @property
+    def steps(self) -> int:
+        """Of each drive."""
+        return round(self.seconds / DT_S)
+
 
 def recorded_course(drives: Drives) -> Course:
     """The course that a cache's training drives, one unbroken drive cut into pieces, went round."""
@@ -54,26 +61,17 @@ def recorded_course(drives: Drives) -> Course:
 
 
 def drive(
-    config: LapsConfig, seed: int, tell: Callable[[], None]
+    env: gymnasium.Env[Any, Any], policy: Policy, seed: int, steps: int, tell: Callable[[], None]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Frames (T, H, W, 3) and speeds (T,) of one dreamed drive."""
-    import gymnasium
-
-    import simulator  # noqa: F401  (registers the environments)
-
-    env: gymnasium.Env[Any, Any] = gymnasium.make(
-        "dreamlane/Dream-v0", world_model=config.model, scenario="random", endless=True
-    )
-    policy = load_policy(config.policy)
     policy.reset(seed)
-    frame, info = env.reset(seed=seed, options={"scenario": "random"})
+    frame, info = env.reset(seed=seed)
     frames, speeds = [], []
-    for _ in range(round(config.seconds / DT_S)):
+    for _ in range(steps):
         frame, _, _, _, info = env.step(policy.act(frame, info))
         frames.append(frame)
         speeds.append(float(info["speed_mps"]))
         tell()
-    env.close()
     return np.stack(frames), np.array(speeds)
 
 
@@ -85,11 +83,16 @@ def measure_laps(
     held_out = load_drives(config.cache, "val")
     truth = course.follow(held_out.frames(np.arange(len(held_out))), held_out.state_NS[:, 0])
     rows, pictures = [said("held-out recording", truth)], []
+    env: gymnasium.Env[Any, Any] = gymnasium.make(
+        "simulator:dreamlane/Dream-v0", world_model=config.model, scenario="random", endless=True
+    )
+    policy = load_policy(config.policy)
     for number in range(config.drives):
-        frames, speeds = drive(config, config.seed + number, tell)
+        frames, speeds = drive(env, policy, config.seed + number, config.steps, tell)
         rows.append(said(f"dream {number}", course.follow(frames, speeds)))
         columns = np.linspace(0, len(frames) - 1, COLUMNS).astype(int)
         pictures.append(np.hstack([frames[i] for i in columns]))
+    env.close()
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
         "lap_m": course.lap_m,

@@ -19,17 +19,11 @@ from agents.imitation_training import (
 )
 from simulator.evaluation.policies import load_policy
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 H, W = 64, 128
 SMALL = ImitationConfig(height=16, width=32, channels=(8, 16), hidden=16)
 CONFIG = ImitationTraining(net=SMALL, steps=150, batch=16, learning_rate=3e-3)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def road(bend_N) -> np.ndarray:

@@ -15,17 +15,11 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import simulator  # noqa: F401  (registers the environments)
 
+# equal thread counts in this and the spawned process, so that sums round equally
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STRAIGHT = np.zeros(2, np.float32)
 LEFT = np.array([0.7, 0.2], np.float32)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Equal thread counts in this and the spawned process, so that sums round equally."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

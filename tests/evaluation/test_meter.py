@@ -17,18 +17,12 @@ from world_model.training.data import DataError
 from world_model.training.loop import LoopConfig
 from world_model.training.meter import MeterTask, MeterTraining, labelled, train_meter
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = MeterConfig(
     height=32, width=64, grid=(4, 8), motion_hidden=16, channels=(16, 16, 16), squeeze=8,
     place_hidden=16,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_cache(folder, known: tuple[str, ...] = STATE_HEADS) -> None:

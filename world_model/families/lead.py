@@ -110,9 +110,10 @@ class Lead(nn.Module):
             across = within(x, right - half, right + half, soft)
             return across * within(y, top, bottom, soft)
 
-        # a distance that nobody knows is fed as 0
-        known = (lead_B2[:, 0] > 0) * there(lead_B2[:, 0]) * there(after_B2[:, 0])
-        mine = known.view(-1, 1, 1) * torch.maximum(inside(x_B1W, y_BH1), inside(stood_x, stood_y))
+        is_there = is_known(lead_B2[:, 0]) * there(lead_B2[:, 0]) * there(after_B2[:, 0])
+        mine = is_there.view(-1, 1, 1) * torch.maximum(
+            inside(x_B1W, y_BH1), inside(stood_x, stood_y)
+        )
         was = torch.stack(
             [(x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine)], -1
         )
@@ -155,6 +156,11 @@ class Lead(nn.Module):
         other = torch.stack([nearer, speed_mps_B], 1)  # nothing else is known of its speed
         is_other = (read_m_B < NEW_SHARE * distance) | (distance >= NONE_M)
         return torch.where(is_other.unsqueeze(1), other, tracked).clamp_min(0.0)
+
+
+def is_known(distance_m_B: Tensor) -> Tensor:
+    """Whether somebody knows the distance: one that nobody knows is fed as 0. (B,), bool."""
+    return distance_m_B > 0
 
 
 def there(distance_m_B: Tensor) -> Tensor:

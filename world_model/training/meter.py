@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from world_model.engine.base import STATE_HEADS
 from world_model.families.reprojection import CameraConfig, Reprojection
 from world_model.heads import STATE_SCALES
-from world_model.meter import MOTION, Meter, MeterConfig, load_meter, save_meter
+from world_model.meter import MOTION, Meter, MeterConfig, save_meter
 from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import DOWNSCALE
 from world_model.training.data import DataError, Drives, evenly, load_drives
@@ -65,14 +65,15 @@ class MeterTask:
         self.train = load_drives(config.cache_dir, "train")
         self.val = load_drives(config.cache_dir, "val")
         # recorded drives don't say where the car stood: theirs is a meter of motion alone
-        states = next((s for s in (STATE_HEADS, MOTION) if len(labelled(self.train, s))), None)
+        rows = {states: labelled(self.train, states) for states in (STATE_HEADS, MOTION)}
+        states = next((s for s in rows if len(rows[s])), None)
         if states is None:
             raise DataError(
                 f"the cache at {config.cache_dir} has no frame with speed and yaw rate: a meter needs"
                 " drives with these labels (`dreamlane collect`, `dreamlane import`)"
             )
         self.config = config = replace(config, meter=replace(config.meter, states=states))
-        self.rows = labelled(self.train, states)
+        self.rows = rows[states]
         torch.manual_seed(config.loop.seed)
         self.model = Meter(config.meter)
         pairs = evenly(self.rows, config.pairs)
@@ -244,20 +245,11 @@ Errors on {facts["held_out_pairs"]} pairs of held-out drives:
 """
 
 
-def begin(trainer: Trainer, source: Path) -> None:
-    """Begin with a run's averaged weights, or with those of a meter's folder."""
-    if not source.is_dir():
-        start_from(trainer, source)
-        return
-    trainer.model.load_state_dict(load_meter(source).meter.state_dict())
-    trainer.average = {k: v.clone() for k, v in trainer.model.state_dict().items()}
-
-
 def train_meter(config: MeterTraining) -> MeterTask:
     """Run (or continue) a meter training as configured; the result is in run_dir/checkpoint."""
     task = MeterTask(config)
     if not task.trainer.resume() and config.start_from:
-        begin(task.trainer, Path(config.start_from))
+        start_from(task.trainer, Path(config.start_from))
     task.trainer.run(task.measure)
     if task.trainer.rank == 0:
         task.measure(task.trainer)

@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from world_model.checkpoint import CheckpointError, load
+from world_model.meter import Meter, load_meter
 from world_model.tokenizer.model import Tokenizer
 from world_model.training.loop import Trainer
 
 
 def start_from(trainer: Trainer, source: Path, parts: tuple[str, ...] = ()) -> None:
-    """Begin with another run's averaged weights, or with those of a checkpoint folder.
+    """Begin with another run's averaged weights, or with those of a checkpoint's (or meter's) folder.
 
     Args:
         trainer: of the model.
@@ -28,7 +29,9 @@ def start_from(trainer: Trainer, source: Path, parts: tuple[str, ...] = ()) -> N
     Raises:
         CheckpointError: no weights there that this model has.
     """
-    if source.is_dir():
+    if source.is_dir() and isinstance(trainer.model, Meter):
+        tensors = load_meter(source).meter.state_dict()
+    elif source.is_dir():
         checkpoint = load(source)
         given = checkpoint.tokenizer if isinstance(trainer.model, Tokenizer) else checkpoint.world
         if given is None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from world_model.families.car import LEADS
+from world_model.families.lead import is_known
 from world_model.families.reprojection import Reprojection
 from world_model.heads import MOTIONS, head_losses, state_losses
 from world_model.precision import low_precision
@@ -46,10 +47,7 @@ class WorldTask(WorldBatches):
             )
             weight_BL = batch.thing_BL
             if known.lead_B1hw is not None:
-                told_B1 = (
-                    batch.ego_BE[:, LEADS][:, :1] > 0
-                )  # a distance that nobody knows is fed as 0
-                told_BL = told_B1 & (known.lead_B1hw.flatten(1) > 0)
+                told_BL = is_known(batch.ego_BE[:, LEADS][:, :1]) & (known.lead_B1hw.flatten(1) > 0)
                 weight_BL = weight_BL + config.lead_weight * told_BL
             parts = self.model.losses(
                 self.quantizer,
