@@ -1,7 +1,8 @@
 """What true frames look like: the range that a dream must not leave, and the level of the drift alarm.
 
 Measured on held-out drives, through the tokenizer: what the tokenizer takes away is no decay of a dream. One
-half of the drives says what the reader's features are like, all of them give the ranges.
+half of the drives (of a single drive, its first half) says what the reader's features are like, the other how
+far from that true pictures are; all of them give the other ranges.
 
 Shapes: N pictures, W successive looks at one drive, F features, L tokens, Q quantities.
 """
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.evaluation import metrics
 from simulator.evaluation.feature_distance import shrunk_covariance
 from simulator.evaluation.settings import StabilityConfig
 from simulator.evaluation.subject import Subject
@@ -32,6 +34,7 @@ RULE_OF = {
 """The quantities that have a range, and the rule of survival that each belongs to."""
 
 QUANTITIES = tuple(RULE_OF)
+CODES, READER = QUANTITIES.index("codes"), QUANTITIES.index("reader")
 SECOND_STEPS = 10
 
 
@@ -99,12 +102,18 @@ class Envelope:
     low_Q: Floats
     high_Q: Floats
     drift_alarm: float
+    most_detail: float  # fine detail of the sharpest true pictures
     reader: Reader | None = None
 
-    def left(self, means_TQ: Floats) -> dict[str, NDArray[np.bool_]]:
-        """By rule, when one of its quantities was out of range, (T,); NaN is in range."""
+    def left(self, means_TQ: Floats, moving_T: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+        """By rule, when one of its quantities was out of range, (T,); NaN is in range.
+
+        Who stands sees the same codes again and again: too few of them count while moving only.
+        """
         with np.errstate(invalid="ignore"):
-            out = (means_TQ < self.low_Q) | (means_TQ > self.high_Q)
+            below, above = means_TQ < self.low_Q, means_TQ > self.high_Q
+        below[:, CODES] &= moving_T
+        out = below | above
         rules = dict.fromkeys(RULE_OF.values())
         picked = {rule: [RULE_OF[q] == rule for q in QUANTITIES] for rule in rules}
         return {rule: np.asarray(out[:, columns].any(1)) for rule, columns in picked.items()}
@@ -112,7 +121,8 @@ class Envelope:
     def to_json(self) -> dict[str, object]:
         """As the report's figures hold it."""
         ranges = zip(QUANTITIES, self.low_Q.tolist(), self.high_Q.tolist(), strict=True)
-        return {"drift_alarm": self.drift_alarm} | {name: [low, high] for name, low, high in ranges}
+        single = {"drift_alarm": self.drift_alarm, "most_detail": self.most_detail}
+        return single | {name: [low, high] for name, low, high in ranges}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,27 +172,41 @@ def measure_envelope(subject: Subject) -> Envelope:
     features = np.concatenate([subject.features(c.frames_NHWC) for c in held])
     tokens = np.concatenate([c.tokens_NL for c in held]).reshape(len(starts), looks, -1)
     drift = np.concatenate([c.drift_N for c in held]).reshape(-1, looks).mean(1)
-    order = np.unique(drives.episode_N[rows], return_inverse=True)[1]
-    first = order % 2 == 0 if order.max() else np.ones(len(rows), np.bool_)
-    reader = fit_reader(features[first])
+    fits = fitting_half(drives.episode_N[starts])
+    reader = fit_reader(features[np.repeat(fits, looks)])
     distance = reader.distance(features).reshape(-1, looks).mean(1)
-    if order.max():  # the half that the reader was fitted to looks nearer than it is
-        distance = distance[~first.reshape(-1, looks)[:, 0]]
-    statistics = np.concatenate([picture_statistics(c.frames_NHWC) for c in held])
+    if not fits.all():  # what the reader was fitted to looks nearer than it is
+        distance = distance[~fits]
+    shown = np.concatenate([c.frames_NHWC for c in held])
+    detail = metrics.fine_detail(shown).reshape(-1, looks).mean(1)
     columns = [
-        *statistics.reshape(-1, looks, 3).mean(1).T,
+        *picture_statistics(shown).reshape(-1, looks, 3).mean(1).T,
         np.array([code_entropy(t) for t in tokens]),
         distance,
     ]
-    return replace(from_truth(columns, drift, config), reader=reader)
+    return replace(from_truth(columns, drift, detail, config), reader=reader)
 
 
-def from_truth(columns: list[Floats], drift_N: Floats, config: StabilityConfig) -> Envelope:
-    """The envelope of true values: one array a quantity, and drift scores, all means over looks."""
+def fitting_half(episode_K: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which of K clips, in order of time, the reader is fitted to, by the drive that each belongs to.
+
+    Every other drive; of a single drive its first half; all of fewer than four clips of one drive.
+    """
+    order = np.unique(episode_K, return_inverse=True)[1]
+    if order.max():
+        return np.asarray(order % 2 == 0)
+    return np.asarray(np.arange(len(order)) < (len(order) // 2 if len(order) >= 4 else len(order)))
+
+
+def from_truth(
+    columns: list[Floats], drift_N: Floats, detail_N: Floats, config: StabilityConfig
+) -> Envelope:
+    """The envelope of true values: one array a quantity, drift scores, fine detail; means over looks."""
     low, high = (np.array([f(c) for c in columns]) for f in (np.min, np.max))
     wide = config.envelope_margin * (high - low)
     wide = np.maximum(wide, 1e-6)
     low, high = low - wide, high + wide
-    low[QUANTITIES.index("reader")] = -np.inf  # nothing is too much like the truth
+    low[READER] = -np.inf  # nothing is too much like the truth
     alarm = float(np.quantile(drift_N, 0.99)) * (1 + config.envelope_margin)
-    return Envelope(low, high, max(alarm, config.least_drift_alarm))
+    most_detail = float(detail_N.max()) * (1 + config.envelope_margin)
+    return Envelope(low, high, max(alarm, config.least_drift_alarm), most_detail)

@@ -104,9 +104,10 @@ def section(
         f"{len(dreams)} dreams ({config.seeds} seeds) and {len(truth)} drives in the reference world,"
         f" {config.policy} at the wheel, {config.steps * DT_S:g} s. Picture: brightness, contrast, colour,"
         " use of codes and distance from true pictures within the held-out drives' range, fine detail"
-        f" {config.detail_range[0]:g} to {config.detail_range[1]:g} times the start's, not frozen while"
-        f" moving. Drive: within {config.offset_limit_m:g} m of the lane's centre by the meter, on the"
-        f" road, no collision. First causes of failure: {causes_text}.",
+        f" {config.detail_range[0]:g} to {config.detail_range[1]:g} times the start's (more where true"
+        " pictures have it), not frozen while moving. Drive: within"
+        f" {config.offset_limit_m:g} m of the lane's centre by the meter, on the road, no collision."
+        f" First causes of failure: {causes_text}.",
         f"The drift score sounds the alarm above {envelope.drift_alarm:.3f}, calibrated on the held-out"
         " drives. Announced: the alarm came before the picture failed.",
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.ego import DT_S
 from simulator.evaluation import metrics
-from simulator.evaluation.envelope import QUANTITIES, Envelope, window
+from simulator.evaluation.envelope import CODES, Envelope, window
 from simulator.evaluation.settings import StabilityConfig
 
 ALARM = "drift"
@@ -21,6 +21,8 @@ PICTURE = ("detail", "frozen", "statistics", "codes", "reader")
 DRIVE = ("offset", "offroad", "collision")
 SECOND = round(1 / DT_S)
 NEVER = 10**9
+MOVING_MPS = 2.0
+"""Above it a picture has to change."""
 
 
 @dataclass
@@ -58,9 +60,6 @@ class Drive:
             self.end = (step, reason)
 
 
-CODES = QUANTITIES.index("codes")
-
-
 def failures(drive: Drive, config: StabilityConfig, envelope: Envelope) -> dict[str, int]:
     """First step at which each rule was broken, `NEVER` if it was kept.
 
@@ -72,13 +71,14 @@ def failures(drive: Drive, config: StabilityConfig, envelope: Envelope) -> dict[
         smooth: NDArray[np.float64] = metrics.running_mean(np.array([values]), length)[0]
         return smooth
 
-    detail = mean(drive.detail) / max(drive.start_detail, 1e-6)
-    low, high = config.detail_range
-    moving = np.minimum(np.array(drive.speed), 100.0)
+    detail, start = mean(drive.detail), max(drive.start_detail, 1e-6)
+    low, high = (share * start for share in config.detail_range)
+    high = max(high, envelope.most_detail)  # fog may lift
+    moving = mean(np.minimum(drive.speed, 100.0).tolist()) > MOVING_MPS
     broken = {
         ALARM: mean(drive.drift) > envelope.drift_alarm,
         "detail": (detail < low) | (detail > high),
-        "frozen": (mean(drive.change) < config.frozen_below) & (mean(moving.tolist()) > 2.0),
+        "frozen": (mean(drive.change) < config.frozen_below) & moving,
         "offset": np.abs(mean(drive.offset)) > config.offset_limit_m,
     }
     if drive.looks:
@@ -87,7 +87,7 @@ def failures(drive: Drive, config: StabilityConfig, envelope: Envelope) -> dict[
         # the use of codes is over a window already, shorter ones at the beginning: those don't count
         means[:, CODES] = looks_TQ[:, CODES]
         means[: length - 1] = np.nan  # the ranges are those of whole windows
-        broken |= envelope.left(means)
+        broken |= envelope.left(means, moving)
     first = {k: _first(b, config.sample_every) for k, b in broken.items()}
     first = dict.fromkeys((ALARM, *PICTURE, *DRIVE), NEVER) | first
     if drive.end is not None:

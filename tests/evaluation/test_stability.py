@@ -11,6 +11,7 @@ from simulator.evaluation.envelope import (
     Envelope,
     code_entropy,
     fit_reader,
+    fitting_half,
     from_truth,
     picture_statistics,
 )
@@ -22,7 +23,9 @@ from simulator.evaluation.survival import NEVER, Drive, alarm_record, cause, fai
 CONFIG = StabilityConfig(columns_s=(1.0, 2.0, 6.0), sample_every=1, steps=60)
 STEPS = 60
 USUAL = [100.0, 50.0, 30.0, 1.0, 1.0]  # brightness, contrast, colour, codes, reader
-ENVELOPE = Envelope(np.array(USUAL) - 0.9, np.array(USUAL) + 0.9, drift_alarm=0.25)
+ENVELOPE = Envelope(
+    np.array(USUAL) - 0.9, np.array(USUAL) + 0.9, drift_alarm=0.25, most_detail=100.0
+)
 
 
 def drive(**changes) -> Drive:
@@ -72,7 +75,9 @@ def test_a_single_odd_frame_is_forgiven():
 
 def test_the_first_looks_of_a_drive_say_nothing_of_how_its_codes_are_used():
     """Over one look no code comes twice nor another one: what is counted grows into its range."""
-    narrow = Envelope(np.array(USUAL) - 0.3, np.array(USUAL) + 0.3, drift_alarm=0.25)
+    narrow = Envelope(
+        np.array(USUAL) - 0.3, np.array(USUAL) + 0.3, drift_alarm=0.25, most_detail=100.0
+    )
     beginning = [[*USUAL[:3], use, 1.0] for use in np.linspace(0.0, 0.8, 9)]
     found = failures(drive(looks=[*beginning, *[USUAL] * (STEPS - 9)]), CONFIG, narrow)
     assert set(found.values()) == {NEVER}
@@ -80,6 +85,27 @@ def test_the_first_looks_of_a_drive_say_nothing_of_how_its_codes_are_used():
 
 def test_standing_still_is_not_frozen():
     assert broken(drive(change=[0.0] * STEPS, speed=[0.0] * STEPS)) == {}
+
+
+def test_who_stands_sees_the_same_codes_but_not_noise():
+    still = [USUAL] * 30 + [[*USUAL[:3], 0.0, 1.0]] * 30
+    noise = [USUAL] * 30 + [[*USUAL[:3], 5.0, 1.0]] * 30
+    assert broken(drive(looks=still, speed=[0.0] * STEPS)) == {}
+    assert set(broken(drive(looks=noise, speed=[0.0] * STEPS))) == {"codes"}
+
+
+def test_fog_may_lift_as_far_as_true_pictures_are_sharp():
+    clearing = drive(detail=[10.0] * 30 + [90.0] * 30)
+    assert broken(clearing) == {}
+    murky = Envelope(ENVELOPE.low_Q, ENVELOPE.high_Q, 0.25, most_detail=20.0)
+    assert failures(clearing, CONFIG, murky)["detail"] < NEVER
+    assert failures(drive(detail=[20.0] * STEPS), CONFIG, murky)["detail"] == NEVER
+
+
+def test_the_reader_is_fitted_to_one_half_and_judged_by_the_other():
+    assert fitting_half(np.array([3, 3, 5, 5, 9])).tolist() == [True, True, False, False, True]
+    assert fitting_half(np.full(5, 7)).tolist() == [True, True, False, False, False]
+    assert fitting_half(np.full(3, 7)).all()  # too few to be cut
 
 
 def test_an_event_counts_from_its_step():
@@ -165,11 +191,13 @@ def test_survival_of_known_drives_and_the_noise_between_seeds():
 
 def test_the_range_of_the_truth_is_widened_by_its_margin():
     columns = [np.array([0.0, 10.0])] * len(QUANTITIES)
-    envelope = from_truth(columns, np.array([0.0, 0.1]), CONFIG)
+    envelope = from_truth(columns, np.array([0.0, 0.1]), np.array([2.0, 8.0]), CONFIG)
     assert envelope.low_Q[0] == -2.5
     assert envelope.high_Q[0] == 12.5
     assert envelope.drift_alarm == pytest.approx(0.1, rel=0.3)
-    left = envelope.left(np.array([[5.0] * 5, [5.0, 13.0, 5.0, 5.0, 5.0], [np.nan] * 5]))
+    assert envelope.most_detail == 10.0
+    looks = np.array([[5.0] * 5, [5.0, 13.0, 5.0, 5.0, 5.0], [np.nan] * 5])
+    left = envelope.left(looks, np.ones(3, np.bool_))
     assert left["statistics"].tolist() == [False, True, False]
     assert not left["codes"].any()
 
