@@ -39,6 +39,8 @@ ROUTES = {
 """What a route may be on each kind of road; "ramp" comes in or goes off by the slip road."""
 
 CENTRE_LINES = ("double", "dashed", "any")
+STANDING_S = 4.0
+"""How long a driver that braked to a halt stays there."""
 EVENTS = {
     "hard_braking_lead": ("rural", "highway", "town"),
     "cut_in": ("highway",),
@@ -125,6 +127,11 @@ class CriticalSpec:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def halt_s(self) -> float:
+        """How long a driver that brakes to a halt takes until it drives on."""
+        return self.speed_mps / max(self.decel_mps2, 1.0) + STANDING_S
 
 
 @dataclass(frozen=True, slots=True)

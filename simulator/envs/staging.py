@@ -29,8 +29,8 @@ SLOWING_S = 8.0
 """So long after it the other holds its scripted speed."""
 CLEAR_S = 1.0
 """So long the lane is said to be clear after the other left it, whatever of it the picture still shows."""
-STANDING_S, PULL_AWAY_MPS2 = 4.0, 1.5
-"""How long a driver that braked to a halt stays there, and how it drives on."""
+PULL_AWAY_MPS2 = 1.5
+"""How a driver that braked to a halt drives on."""
 
 
 class Lead(NamedTuple):
@@ -84,11 +84,6 @@ class Staged:
         """Since the event begins, negative before."""
         return self.time_s - self.spec.at_s
 
-    @property
-    def halted_s(self) -> float:
-        """How long hard braking takes, and the rest after it."""
-        return self.spec.speed_mps / max(self.spec.decel_mps2, 1.0) + STANDING_S
-
     def lead(self) -> Lead:
         """What the engine is told before the next step; `NOBODY` leaves the model alone."""
         if self.gap_m > PASSED_M and not self.lanes and self._in_lane():
@@ -103,7 +98,7 @@ class Staged:
         if event == "oncoming_over_line":
             return self.crosses_s + CHANGE_S <= self.time_s < self.returns_s
         if event == "hard_braking_lead":
-            drives_on = self.since_s > self.halted_s and self.speed_mps >= self.spec.speed_mps
+            drives_on = self.since_s > self.spec.halt_s and self.speed_mps >= self.spec.speed_mps
             return not drives_on
         return True
 
@@ -126,7 +121,7 @@ class Staged:
         """With what the script says of the step to come."""
         spec = self.spec
         if spec.event == "hard_braking_lead" and self.since_s >= 0.0:
-            if self.since_s < self.halted_s:
+            if self.since_s < self.spec.halt_s:
                 return replace(self, speed_mps=max(0.0, self.speed_mps - spec.decel_mps2 * dt_s))
             return replace(
                 self, speed_mps=min(spec.speed_mps, self.speed_mps + PULL_AWAY_MPS2 * dt_s)

@@ -18,9 +18,6 @@ from simulator.truth.scene import BODY_SIZE_M, Body
 from simulator.truth.traffic import TrafficRoad
 from simulator.truth.vehicle import Driver
 
-STANDING_S = 4.0
-"""How long a driver that braked to a halt stays there."""
-
 BEND_1PM = 0.003
 LENGTHS_M = {body: size[0] for body, size in BODY_SIZE_M.items()}
 
@@ -78,7 +75,7 @@ class HardBraking(Scripted):
     def script(self) -> None:
         since = self.clock_s - self.spec.at_s
         self.cruise_mps = self.spec.speed_mps if since < 0.0 else None
-        if 0.0 <= since < self.spec.speed_mps / max(self.spec.decel_mps2, 1.0) + STANDING_S:
+        if 0.0 <= since < self.spec.halt_s:
             self.push(-self.spec.decel_mps2)
 
 

@@ -68,7 +68,7 @@ class WorldTask(WorldBatches):
         total = total + config.state_weight * state_loss + config.event_weight * event_loss
         total = total + config.motion_weight * self.motion_loss(generator)
         log = {f"nll_{k + 1}": value.item() for k, value in enumerate(parts)}
-        if self.model.reprojection is not None:
+        if self.model.reprojection is not None and config.view_pairs:
             view_loss = self.view_loss(self.model.reprojection, generator)
             total, log = total + view_loss, log | {"view": view_loss.item()}
         if self.running is not None and self.running.step == step:

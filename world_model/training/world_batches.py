@@ -75,7 +75,7 @@ class WorldTraining:
     # gradient would leave the tokens' a tenth of theirs
     motion_weight: float = 0.001
     motion_rows: int = 256  # steps that teach wheel and pedals; they need no pictures
-    # pairs of true frames that teach the depths each step, where the camera is known
+    # pairs of true frames that teach the depths each step, where the camera is known; 0 leaves them as they are
     view_pairs: int = 4
     view_vehicle_weight: float = 10.0  # extra weight there of cells that show a vehicle
     mirror: bool = (
