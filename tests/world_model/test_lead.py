@@ -323,8 +323,22 @@ def test_some_windows_see_anothers_vehicle_and_are_told_their_own(batches):
     assert not (other & ~(covered | covered.roll(1, 0))).any()
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_where_a_vehicle_is_told_tokens_count_more_unless_nobody_knows(batches, tmp_path, known):
+def test_the_lane_ahead_is_where_vehicles_would_show(batches):
+    lead = batches(0.0).model.lead
+    place = torch.tensor([[0.0, 0.0, 0.0], [0.4, 0.05, 0.0]])
+    lane = lead.lane(place)
+    for away_m in (12.0, 30.0, 64.0):
+        told = lead.footprint(torch.tensor([[away_m, 9.0]] * 2), place) > 0
+        assert told.any()
+        assert (lane | ~told).all()
+    assert 0.0 < lane.float().mean() < 0.7
+    assert (lane[0] != lane[1]).any()
+
+
+@pytest.mark.parametrize(("distance_m", "known"), [(12.0, True), (80.0, True), (np.nan, False)])
+def test_the_lane_ahead_counts_more_vehicle_or_not_unless_nobody_knows(
+    batches, tmp_path, distance_m, known
+):
     config = replace(
         batches(0.0).config, view_pairs=1, loop=LoopConfig(run_dir=str(tmp_path / "r"))
     )
@@ -332,7 +346,7 @@ def test_where_a_vehicle_is_told_tokens_count_more_unless_nobody_knows(batches, 
     for weight in (0.0, 4.0):
         task = WorldTask(replace(config, lead_weight=weight))
         for drives in (task.train.drives, task.val.drives):
-            drives.state_NS[:, 5] = 12.0 if known else np.nan
+            drives.state_NS[:, 5] = distance_m
         losses.append(task.loss(0, torch.Generator().manual_seed(0))[1]["nll_3"])
     assert (losses[0] != losses[1]) == known
 

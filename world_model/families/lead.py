@@ -34,6 +34,8 @@ LEAP_M = 3.0
 """Who is so much nearer or farther than a step before is another."""
 
 WIDE_M, TALL_M = 2.0, 1.6
+LANE_M = (12.0, 20.0, 30.0, 45.0, 64.0)
+"""Distances at which vehicles together cover the lane ahead."""
 TAIL_M = 2.0  # from the camera to the car's front, where distances begin
 MARGIN, EDGE_PX = 0.15, 2.0  # of the vehicle's size, and how softly its pixels end
 
@@ -77,6 +79,15 @@ class Lead(nn.Module):
         along = overlap(self.top_h, self.cell[0], down - TALL_M / away, TALL_M / away)
         covered = along.unsqueeze(2) * across.unsqueeze(1) * there(lead_B2[:, 0]).view(-1, 1, 1)
         return covered.unsqueeze(1)
+
+    def lane(self, place_B3: Tensor) -> Tensor:
+        """The cells in which a vehicle ahead would show, near or far, whether there is one or not:
+        (B, 1, h, w), bool."""
+        covered = [
+            self.footprint(place_B3.new_tensor([away_m, 0.0]).expand(len(place_B3), 2), place_B3)
+            for away_m in LANE_M
+        ]
+        return torch.stack(covered).amax(0) > 0
 
     def moved(
         self,

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from world_model.families.car import LEADS
 from world_model.families.lead import is_known
 from world_model.families.reprojection import Reprojection
+from world_model.families.road import PLACES
 from world_model.heads import MOTIONS, head_losses, state_losses
 from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import to_model
@@ -47,8 +48,9 @@ class WorldTask(WorldBatches):
             )
             weight_BL = batch.thing_BL
             if known.lead_B1hw is not None:
-                told_BL = is_known(batch.ego_BE[:, LEADS][:, :1]) & (known.lead_B1hw.flatten(1) > 0)
-                weight_BL = weight_BL + config.lead_weight * told_BL
+                weight_BL = weight_BL + config.lead_weight * self.lane(
+                    batch.ego_BE, known.lead_B1hw
+                )
             parts = self.model.losses(
                 self.quantizer,
                 frame,
@@ -74,6 +76,13 @@ class WorldTask(WorldBatches):
         if self.running is not None and self.running.step == step:
             self.running = self.dream_on(self.running, batch, generator)
         return total, log | {"state": state_loss.item(), "event": event_loss.item()}
+
+    def lane(self, ego_BE: Tensor, lead_B1hw: Tensor) -> Tensor:
+        """Where a vehicle ahead is told to be, or would be if there were one: (B, L), bool. Were told ones
+        alone to count more, the network would draw some that aren't told."""
+        assert self.model.lead is not None
+        shown = (lead_B1hw > 0) | self.model.lead.lane(ego_BE[:, PLACES])
+        return is_known(ego_BE[:, LEADS][:, :1]) & shown.flatten(1)
 
     def motion_loss(self, generator: torch.Generator) -> Tensor:
         """How well speed and yaw rate follow from the actions, on rows enough to meet sharp turns."""

@@ -64,9 +64,8 @@ class WorldTraining:
     # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
     # itself would teach to draw vehicles where there are none, more of them by that weight
     thing_weight: float = 1.0
-    lead_weight: float = (
-        0.0  # more, where a vehicle ahead is expected: what is told isn't the frame itself
-    )
+    # more in the lane ahead, vehicle or not, where one is carried: what is told isn't the frame itself
+    lead_weight: float = 0.0
     state_weight: float = (
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
@@ -75,7 +74,7 @@ class WorldTraining:
     # gradient would leave the tokens' a tenth of theirs
     motion_weight: float = 0.001
     motion_rows: int = 256  # steps that teach wheel and pedals; they need no pictures
-    # pairs of true frames that teach the depths each step, where the camera is known; 0 leaves them as they are
+    # pairs of true frames that teach the depths each step, where the camera is known; 0 leaves them alone
     view_pairs: int = 4
     view_vehicle_weight: float = 10.0  # extra weight there of cells that show a vehicle
     mirror: bool = (
