@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from agents.policy import Policy
 from simulator import DREAM, PAIR, TRUTH
 from simulator.viewer.app import Viewer
 from simulator.viewer.menu import Place
-from simulator.viewer.settings import PlaySettings
+from simulator.viewer.settings import POLICIES, PlaySettings
 from simulator.viewer.snapshot import Totals, what_runs
 
 ENVIRONMENTS = {"dream": DREAM, "truth": TRUTH}
@@ -34,7 +35,12 @@ Scenario = Annotated[
 ]
 Model = Annotated[str, typer.Option(help="a shipped model or a checkpoint folder")]
 Scale = Annotated[int, typer.Option(help="window size, times 256x128")]
-Who = Annotated[str, typer.Option("--policy", help="human or lane_keeper")]
+Who = Annotated[
+    str,
+    typer.Option(
+        "--policy", help="human, a driver's name, module:Class, or a Stable-Baselines3 .zip"
+    ),
+]
 Seed = Annotated[int, typer.Option(help="of the first episode")]
 Deadline = Annotated[
     float | None,
@@ -62,6 +68,7 @@ def settings_of(
     difference: bool,
     forced: bool,
     scale: int,
+    policy: str,
     **rest: Any,
 ) -> PlaySettings:
     """What the options of `play` and `serve` ask for; `rest` as in `PlaySettings`.
@@ -89,7 +96,25 @@ def settings_of(
     elif env == "dream":
         arguments["world_model"] = model
         arguments["deadline_s"] = None if deadline_ms is None else deadline_ms / 1000
-    return PlaySettings(world, arguments, scale=scale, **rest)
+    autopilot = None if policy in POLICIES else autopilot_of(policy)
+    return PlaySettings(world, arguments, policy, scale, autopilot=autopilot, **rest)
+
+
+def autopilot_of(policy: str) -> Policy:
+    """The driver of that name, as `dreamlane eval` reads it.
+
+    Raises:
+        ValueError: there is none, or it looks at something else than the camera's picture.
+    """
+    from simulator.evaluation.policies import load_policy
+
+    found = load_policy(policy)
+    wanted = getattr(found, "obs", "camera")
+    if wanted != "camera":
+        raise ValueError(
+            f"policy {policy!r} looks at obs={wanted!r}; the window has obs='camera' alone to show it"
+        )
+    return found
 
 
 def menu_of(settings: PlaySettings, model: str) -> Callable[[], Sequence[Place]]:
@@ -125,9 +150,9 @@ def play(
 ) -> None:
     """Drive in a window, with the keyboard or a gamepad."""
     settings = settings_of(
-        env, scenario, model, deadline, beside, difference, forced, scale,
-        text_size=text_size, stamp=stamp, policy=policy, ticks_per_s=fps_limit, frames=frames,
-        seed=seed, record=record,
+        env, scenario, model, deadline, beside, difference, forced, scale, policy,
+        text_size=text_size, stamp=stamp, ticks_per_s=fps_limit, frames=frames, seed=seed,
+        record=record,
     )  # fmt: skip
     if moment is not None:
         if (env, scenario, beside) != ("dream", None, None):

@@ -55,8 +55,8 @@ def serve(
 ) -> None:
     """Drive in a browser, with the keyboard, the mouse or a gamepad; one person at a time."""
     settings = settings_of(
-        env, scenario, model, deadline, beside, difference, forced, scale,
-        text_size=text_size, stamp=stamp, policy=policy, seed=seed, record=record,
+        env, scenario, model, deadline, beside, difference, forced, scale, policy,
+        text_size=text_size, stamp=stamp, seed=seed, record=record,
     )  # fmt: skip
     token = None if host in LOOPBACK else secrets.token_urlsafe(16)
     with bound(host, port) as listening:

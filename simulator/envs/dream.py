@@ -26,7 +26,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
     (collision, leaving the road), the time limit or `surprise_limit` let it.
 
     Args:
-        world_model: a shipped model's name ("town", "highway") or the path of a checkpoint folder.
+        world_model: a shipped model's name, such as "town", or the path of a checkpoint folder.
         scenario: name (or `Scenario`) whose recorded starts are used, "random" for any of them, or
             None for "calm_cruise". `reset(options={"scenario": ...})` overrides it for one episode.
         obs: "camera" for (H, W, 3) uint8, "dict" for camera and the car's own sensors, "latent"

@@ -10,7 +10,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Judge a world model: open loop, control, stability, tokenizer.",
+    help="Judge a world model: open loop, control, stability, heads, tokenizer, agreement, laps; or a policy.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -67,7 +67,7 @@ def stability(
     overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
     quick: Quick = False,
 ) -> None:  # fmt: skip
-    """A minute with the lane keeper at the wheel: survival and a contact sheet."""
+    """Ten minutes with a driver at the wheel: how many dreams stay a road, and a contact sheet."""
     run(("stability",), overrides, model, cache, output, quick)
 
 

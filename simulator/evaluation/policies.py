@@ -146,6 +146,10 @@ class _Sb3:
         self.model = getattr(stable_baselines3, algorithm).load(path, device="cpu")
         self.obs = _wanted_observation(path, self.model.observation_space)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Sb3:
+        """Itself: there is no memory to keep, and the window keeps one for every moment."""
+        return self
+
     def reset(self, seed: int | None = None) -> None:
         """Nothing to forget: these policies have no memory."""
 

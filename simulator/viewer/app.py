@@ -66,7 +66,7 @@ class Viewer:
         """
         self.keys = load_keys(keys_file())
         self.canvas = Canvas(self.keys, settings.scale, settings.text_size, shown)
-        self.wheel = Wheel(LaneKeeper(), manual=settings.policy == "human")
+        self.wheel = Wheel(settings.autopilot or LaneKeeper(), settings.policy == "human")
         self._tour = Tour(settings, self.wheel, places)
         self._menu_first = settings.menu_first
         self._mouse_steers = False

@@ -10,6 +10,7 @@ from typing import Any
 from agents.policy import Policy
 
 POLICIES = ("human", "lane_keeper")
+"""Who may begin at the wheel, but for an autopilot of one's own."""
 MOMENTS = Path("outputs/moments")
 LARGEST, SMALLEST = 10, 1
 
@@ -32,13 +33,14 @@ class PlaySettings:
     moments: Path = MOMENTS
     recordings: Path = Path("outputs/recordings")  # kept after the fact
     record: Path | None = None  # folder for recordings of what is driven
-    driver: Policy | None = None  # takes the wheel instead of `policy`
+    autopilot: Policy | None = None  # who drives when no person does; None: the lane keeper
+    driver: Policy | None = None  # takes the wheel for good, whatever a person does
     options: Mapping[str, Any] | None = None  # of every reset, such as the scenario
     menu_first: bool = False  # begin with the choice of where to drive
 
     def __post_init__(self) -> None:
         """Check the numbers and names. Raises ValueError naming field, value and what is accepted."""
-        if self.policy not in POLICIES:
+        if self.policy not in POLICIES and self.autopilot is None:
             raise ValueError(f"policy={self.policy!r}; accepted: {', '.join(POLICIES)}")
         if not SMALLEST <= self.scale <= LARGEST:
             raise ValueError(f"scale={self.scale}; accepted: {SMALLEST} to {LARGEST}")

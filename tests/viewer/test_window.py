@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pygame
 import pytest
@@ -159,11 +160,14 @@ def test_wrong_settings_are_named():
             PlaySettings("toy/Paced-v0", {}, **settings)
 
 
-def play(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def play(
+    *arguments: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     return subprocess.run(
         [sys.executable, "-m", "simulator.cli", "play", *arguments],
         env={**kept, **environment},
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=300,
@@ -177,6 +181,36 @@ def test_play_drives_the_reference_world_and_says_what_runs():
     assert done.returncode == 0, done.stderr
     assert "RUNNING reference world | OpenGL" in done.stdout
     assert "Drove 8 steps" in done.stdout
+
+
+MINE = """
+class Mine:
+    obs = {obs!r}
+    def reset(self, seed=None): ...
+    def act(self, observation, info):
+        print("MINE", observation.shape, flush=True)
+        return [0.0, 0.3]
+"""
+
+
+def test_a_policy_of_ones_own_drives_in_the_window(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE.format(obs="camera"))
+    arguments = ("--env", "truth", "--policy", "mine:Mine", "--frames", "4")
+    done = play(*arguments, cwd=tmp_path, SDL_VIDEODRIVER="dummy")
+    assert done.returncode == 0, done.stderr
+    assert "MINE (128, 256, 3)" in done.stdout
+    assert "Drove 4 steps" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"), [("mine:Mine", "obs='latent'"), ("ghost", "accepted: module:Class")]
+)
+def test_a_policy_that_can_not_drive_in_the_window_is_refused(tmp_path, policy, message):
+    (tmp_path / "mine.py").write_text(MINE.format(obs="latent"))
+    done = play("--policy", policy, "--frames", "4", cwd=tmp_path, SDL_VIDEODRIVER="dummy")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: other systems have a display")
