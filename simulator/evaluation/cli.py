@@ -10,7 +10,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Judge a world model: open loop, control, stability, heads, tokenizer, agreement, laps; or a policy.",
+    help="Judge a world model (open loop, control, stability, agreement, ...) or a policy.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )

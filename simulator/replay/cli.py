@@ -33,7 +33,7 @@ def replay(
     ] = None,
     start: Annotated[float, typer.Option(help="begin here, s; shown or --through")] = 0.0,
     seconds: Annotated[
-        float | None, typer.Option(help="how many seconds are shown (also with --through); to the end, if not given")
+        float | None, typer.Option(help="how many seconds, also with --through; else to the end")
     ] = None,
     seed: Annotated[int, typer.Option(help="of the dream's noise, --through")] = 0,
     scale: Annotated[int | None, typer.Option(help="window size, times the picture's")] = None,

@@ -1,11 +1,22 @@
 """Scenario files: what is wrong is said with file, field, what was given and what is accepted."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
-from scenarios.catalogue import parse
-from scenarios.schema import CriticalSpec, RoadSpec, Scenario, ScenarioError, StartSpec
+from scenarios.catalogue import CATALOGUE, parse
+from scenarios.schema import (
+    CriticalSpec,
+    RoadSpec,
+    Scenario,
+    ScenarioError,
+    StartSpec,
+    SuccessSpec,
+    TrafficSpec,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
 
 GOOD = """
 name: some_road
@@ -79,3 +90,20 @@ def test_scenarios_are_frozen_and_hashable() -> None:
         scenario.weather = "fog"  # type: ignore[misc]
     assert scenario == parse(GOOD, "some_road.yaml")
     assert len({scenario, parse(GOOD, "some_road.yaml")}) == 1
+
+
+@pytest.mark.parametrize(
+    "part", [Scenario, RoadSpec, TrafficSpec, StartSpec, SuccessSpec, CriticalSpec]
+)
+def test_the_page_names_every_field_and_what_it_accepts(part):
+    page = PAGE.read_text()
+    for field in dataclasses.fields(part):
+        accepted = str(field.metadata["accepts"])
+        if accepted.startswith("a mapping"):
+            accepted = "a mapping" + " or null" * accepted.endswith("or null")
+        assert f"| `{field.name}` | {accepted} |" in page
+
+
+def test_the_page_s_example_is_the_catalogue_s():
+    page = PAGE.read_text()
+    assert page.split("```yaml\n")[1].split("```")[0] == (CATALOGUE / "cut_in.yaml").read_text()
