@@ -120,11 +120,13 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         """What the current episode's frames depend on besides start and actions, as JSON holds it."""
         engine, scenario = self._batch.engine, self._batch.episode(0).scenario
         known = scenario in scenarios.names()  # real drives aren't in the catalogue
+        all_scales = self.scales == max(engine.possible_scales)
         return {
             "world_model": self._batch.model,
             "checkpoint": engine.checkpoint_hash,
             "backend": engine.backend,
             "device": engine.device,
+            **({} if all_scales else {"scales": self.scales}),
             **({} if self.deadline_s is None else {"deadline_s": self.deadline_s}),
             **({"weather": scenarios.load(scenario).weather} if known else {}),
         }

@@ -56,6 +56,10 @@ class DreamRules:
         if self.max_steps is not None and self.max_steps < 1:
             raise ValueError(f"max_steps={self.max_steps}; accepted: None or at least 1")
 
+    def limit(self, steps: int | None) -> int | None:
+        """The time limit in ticks, where the scenario gives `steps`."""
+        return None if self.endless else self.max_steps or steps
+
 
 class DreamEpisode:
     """One dream from its recorded start to its end.
@@ -76,9 +80,7 @@ class DreamEpisode:
     ) -> None:
         self.scenario = context.scenario
         self.speed_limit_mps = context.speed_limit_mps
-        self.limit_steps: int | None = None
-        if not rules.endless:
-            self.limit_steps = rules.max_steps or round(duration_s / dt_s)
+        self.limit_steps = rules.limit(round(duration_s / dt_s))
         # What the model won't tell later isn't told in the first frame either.
         blank: dict[str, Any] = {name: math.nan for name in unknown if name not in EVENT_HEADS}
         self.ego = replace(context.last, **blank)
@@ -170,15 +172,16 @@ class DreamEpisode:
 
     @staticmethod
     def from_json(saved: Mapping[str, Any], rules: DreamRules, dt_s: float) -> DreamEpisode:
-        """The episode `to_json` described, under the given rules."""
+        """The episode `to_json` described, under the given rules: their time limit, if they have one."""
         episode = DreamEpisode.__new__(DreamEpisode)
         episode._rules, episode._dt_s = rules, dt_s
         episode._streaks = {"drift": 0, **saved["streaks"]}  # kept before there was one
         episode.ego = EgoState(**saved["ego"])
         episode.previous_action = np.array(saved["previous_action"], np.float32)
         episode.terms = dict(saved["terms"])
-        for name in ("scenario", "speed_limit_mps", "limit_steps", "steps", "reason", "surprise"):
+        for name in ("scenario", "speed_limit_mps", "steps", "reason", "surprise"):
             setattr(episode, name, saved[name])
+        episode.limit_steps = rules.limit(saved["limit_steps"])
         episode.drift_score = saved["drift_score"]
         # kept before there was one
         episode.doubt = saved.get("doubt", math.nan)

@@ -197,7 +197,7 @@ def as_start(moments: Sequence[Moment]) -> Context:
         last["scenario"],
         np.stack([moment.observation for moment in moments]),
         np.stack([still if moment.action is None else moment.action for moment in moments]),
-        np.array([(m.info["speed_mps"], m.info["yaw_rate_radps"]) for m in moments], np.float32),
+        np.array([[m.info[name] for name in STATE_HEADS] for m in moments], np.float32),
         EgoState(**told, progress_m=0.0, collision=False, offroad=False),
         last["speed_limit_mps"],
         last["time_s"],

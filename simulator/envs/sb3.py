@@ -46,10 +46,13 @@ class DreamVecEnv(VecEnv):
         )
 
     def reset(self) -> Any:
-        """Begin a dream in every slot, with the seeds that `seed` set."""
-        observation, infos = self.dreams.reset(seed=self._seeds)
+        """Begin a dream in every slot, with the seeds that `seed` set and the options of `set_options`."""
+        names = dict.fromkeys(name for options in self._options for name in options)
+        by_slot = {name: [options.get(name) for options in self._options] for name in names}
+        observation, infos = self.dreams.reset(seed=self._seeds, options=by_slot)
         self.reset_infos = [of_slot(infos, slot) for slot in range(self.num_envs)]
         self._reset_seeds()
+        self._reset_options()
         return observation
 
     def step_async(self, actions: NDArray[np.float32]) -> None:

@@ -43,8 +43,8 @@ def put_staged(
         frames_BHWC: the newest frames.
         episodes: those that have just been told of a vehicle; None for all others.
     """
-    # who has just left the vehicle's lane has none ahead any more
-    staged = [None if e is None or not e.lead.is_vehicle else e.staged for e in episodes]
+    # who has just left the vehicle's lane has none ahead any more; who has just hit it sees what was hit
+    staged = [e.staged if e and e.staged and e.staged.lead().is_vehicle else None for e in episodes]
     if not any(staged):  # nearly always: no picture is copied for nothing
         return {}
     egos = [e.ego if e and s else None for e, s in zip(episodes, staged, strict=True)]
@@ -70,13 +70,14 @@ def with_staged(
     """
     mask_BHW, pasted_BHWC = np.zeros(frames_BHWC.shape[:3], np.bool_), frames_BHWC.copy()
     for slot, (ego, event) in enumerate(zip(egos, events, strict=True)):
-        if ego is None or not 0.0 < ego.lead_distance_m < FARTHEST_M:
+        if ego is None or not ego.lead_distance_m < FARTHEST_M:
             continue
         column, row = palette.seen_at(
             ego.lead_distance_m, ego.lane_offset_m, ego.heading_error_rad, ego.curvature_1pm
         )
         height, width = frames_BHWC.shape[1:3]
-        if 0 <= column < width and row < height:
+        if 0 <= column < width:
+            row = min(row, height - 1.0)  # at the bumper it stands below the picture's edge
             body = BODIES.get(event, "car")
             mask_BHW[slot], pasted_BHWC[slot] = palette.put(
                 frames_BHWC[slot], body, column, row, light_of(frames_BHWC[slot])

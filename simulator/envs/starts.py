@@ -26,28 +26,31 @@ def choose_start(
     Raises:
         ValueError: nothing to start from under that name; names what there is.
     """
-    if isinstance(context, Context):
-        return context, _duration_s(context.scenario)
     if isinstance(context, (str, Path)):
-        chosen = read_context(Path(context))
-        return chosen, _duration_s(chosen.scenario)
+        context = read_context(Path(context))
+    if isinstance(context, Context):
+        own = scenario if isinstance(scenario, scenarios.Scenario) else context.scenario
+        return context, _duration_s(own)
     if context is not None and not isinstance(context, (int, np.integer)):
         raise ValueError(
             f"context={context!r}; accepted: a number, the path of a recording, a Context, or None"
         )
+    wanted: str | scenarios.Scenario
     if isinstance(scenario, scenarios.Scenario):
-        name, duration_s = scenario.name, scenario.duration_s
+        name, wanted = scenario.name, scenario
     else:
         name = str(scenario)
         known = library.scenarios()
         if name == "random" and known:
             name = known[int(generator.integers(len(known)))]
-        duration_s = _duration_s(name)
+        wanted = name
     start = library.choose(name, generator, None if context is None else int(context))
-    return start, duration_s
+    return start, _duration_s(wanted)
 
 
-def _duration_s(scenario: str) -> float:
-    """From the catalogue; recorded real drives aren't in it."""
+def _duration_s(scenario: str | scenarios.Scenario) -> float:
+    """A scenario's own, or from the catalogue; recorded real drives aren't in it."""
+    if isinstance(scenario, scenarios.Scenario):
+        return scenario.duration_s
     known = scenario in scenarios.names()
     return scenarios.load(scenario).duration_s if known else DEFAULT_DURATION_S

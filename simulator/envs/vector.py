@@ -24,6 +24,15 @@ Flags = NDArray[np.bool_]
 Step = tuple[Any, NDArray[np.float64], Flags, Flags, dict[str, Any]]
 
 
+def checked_mode(given: str | AutoresetMode) -> AutoresetMode:
+    """Gymnasium's mode of that value or name. Raises ValueError naming what is accepted."""
+    for mode in AutoresetMode:
+        if given in (mode, mode.value, mode.name):
+            return mode
+    accepted = ", ".join(mode.name for mode in AutoresetMode)
+    raise ValueError(f"autoreset_mode={given!r}; accepted: {accepted}")
+
+
 class DreamVectorEnv(VectorEnv[Any, Any, Any]):
     """N dreams side by side; slot i seeded with s gives the frames of `DreamEnv` seeded with s.
 
@@ -69,7 +78,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
             endless=endless,
         )
         self.num_envs, self.render_mode = num_envs, render_mode
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = checked_mode(autoreset_mode)
         self.metadata = {**DreamEnv.metadata, "autoreset_mode": self.autoreset_mode}
         self._batch = DreamBatch(
             world_model,

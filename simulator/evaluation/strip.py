@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from world_model.engine.base import STATE_HEADS
+
 CONTEXT = 4
 HORIZONS_S = (0.1, 0.5, 1.0, 2.0, 4.0)
 LABEL_PX = 22
@@ -43,7 +45,7 @@ def strip(
 def drive_truth(
     scenario: str, seed: int, count: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-    """Frames (T, H, W, 3), actions (T, 2) and [speed, yaw rate] (T, 2) of a lane keeper's drive."""
+    """Frames (T, H, W, 3), actions (T, 2) and states (T, S) of a lane keeper's drive."""
     import gymnasium
 
     import simulator  # noqa: F401  (registers the environments)
@@ -60,7 +62,7 @@ def drive_truth(
         action = policy.act(frame, info)
         frames.append(frame)
         actions.append(action)
-        ego.append((info["speed_mps"], info["yaw_rate_radps"]))
+        ego.append([info[name] for name in STATE_HEADS])
         frame, _, _, _, info = env.step(action)
     env.close()
     return np.stack(frames), np.stack(actions), np.array(ego, np.float32)

@@ -57,9 +57,9 @@ class Rerun:
         return camera(observation), info
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any], bool]:
-        """One step: frame, info, and whether the road has ended."""
-        observation, _, terminated, _, info = self.env.step(action)
-        return camera(observation), info, terminated
+        """One step: frame, info, and whether the road has ended. Accidents end nothing."""
+        observation, *_, info = self.env.step(action)
+        return camera(observation), info, info["termination_reason"] == "route_completed"
 
     def pose(self) -> NDArray[np.float64] | None:
         """(3,) x, y [m] and heading [rad] of the car where the world has them, as a dream hasn't."""
@@ -167,6 +167,9 @@ def _open_dream(episode: Episode, environment: str, arguments: dict[str, Any]) -
     arguments.pop("scenario", None)  # the saved start is beyond that choice
     env = _make(environment, arguments, episode)
     try:
+        if "scales" in episode.meta:
+            world: Any = env.unwrapped
+            world.scales = int(episode.meta["scales"])
         env.reset(seed=0, options={"state": state})
     except ValueError as error:
         env.close()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from simulator.recording.episode import Episode
 from simulator.replay.rerun import RerunError, check_actions
+from world_model.engine.base import STATE_HEADS
 
 if TYPE_CHECKING:
     from world_model.engine.base import Engine
@@ -75,7 +76,7 @@ def dream_through(
         )
     camera = np.stack(list(islice(episode.iterate_frames(), begin, last + 1)))
     given = slice(begin, first + 1)
-    ego = np.stack([_column(episode, "speed_mps"), _column(episode, "yaw_rate_radps")], 1)
+    ego = np.stack([_column(episode, name) for name in STATE_HEADS], 1)
     actions = episode.actions
     engine.reset(
         camera[None, : engine.context_frames],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -11,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 from toy_engine import ToyEngine
 
+import scenarios
 from simulator.envs.state import DreamState
 from simulator.recording.errors import RecordingError
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
@@ -145,6 +147,24 @@ def test_the_scenario_s_duration_is_the_time_limit_unless_endless(make_dream):
         steps += 1
     assert steps > 50
     assert not any(endless.step(STRAIGHT)[3] for _ in range(steps + 5))
+
+
+def test_a_scenario_of_ones_own_has_its_own_time_whatever_it_starts_with(make_dream, contexts):
+    short = replace(scenarios.load("calm_cruise"), duration_s=1.0)
+    env = make_dream()
+    for start in ({}, {"context": 1}, {"context": contexts / "night" / "0"}):
+        env.reset(seed=0, options={"scenario": short, **start})
+        assert [env.step(STRAIGHT)[3] for _ in range(10)] == [False] * 9 + [True]
+
+
+def test_a_restored_dream_has_the_time_that_its_environment_gives(make_dream):
+    usual = make_dream()
+    usual.reset(seed=0)
+    saved = usual.unwrapped.save_state()
+    for rules, limit in (({"max_steps": 5}, 5), ({"endless": True}, None), ({}, 600)):
+        other = make_dream(**rules)
+        other.reset(options={"state": saved})
+        assert other.unwrapped._batch.episode(0).limit_steps == limit
 
 
 def test_lasting_surprise_truncates_when_asked_to(make_dream):

@@ -57,6 +57,19 @@ def test_a_slot_that_ends_begins_anew_and_tells_its_last_observation(make):
         assert venv.reset_infos[slot]["time_s"] == 0.0
 
 
+def test_options_are_for_the_next_reset_alone(make):
+    venv = make()
+    scenarios = []
+    venv.set_options([{"scenario": "night"}, {}])
+    for _ in range(2):
+        venv.reset()
+        scenarios.append([info["scenario"] for info in venv.reset_infos])
+    assert scenarios == [["night", "calm_cruise"], ["calm_cruise"] * 2]
+    venv.set_options({"scenario": "no such"})
+    with pytest.raises(ValueError, match="no such"):
+        venv.reset()
+
+
 def test_a_crash_is_no_time_limit(make):
     venv = make(toy={"collision_ages": [1, 2]}, max_steps=9)
     venv.reset()

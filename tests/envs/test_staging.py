@@ -264,11 +264,35 @@ def test_nothing_is_put_ahead_of_who_has_just_left_its_lane(cut_in):
 
 def test_nothing_is_put_where_nobody_is_staged_or_can_be_seen():
     frames = np.full((4, 128, 256, 3), 90, np.uint8)
-    far, hit = replace(CRUISE, lead_distance_m=FARTHEST_M), replace(CRUISE, lead_distance_m=0.0)
+    far, unknown = (replace(CRUISE, lead_distance_m=d) for d in (FARTHEST_M, math.nan))
     askew = replace(CRUISE, lead_distance_m=10.0, heading_error_rad=1.5)
-    mask, pasted = with_staged(frames, [None, far, hit, askew], [""] * 4)
+    mask, pasted = with_staged(frames, [None, far, unknown, askew], [""] * 4)
     assert not mask.any()
     assert (pasted == frames).all()
+
+
+def test_who_comes_up_to_it_sees_it_until_the_crash(town):
+    env = gymnasium.make("dreamlane/Dream-v0", world_model=town, backend="eager")
+    seen = {}
+    for puts in (True, False):
+        env.unwrapped._batch.puts = puts
+        _, info = env.reset(seed=0, options={"scenario": "hard_braking_lead", "context": 0})
+        seen[puts], ended, keeper = [], False, LaneKeeper()
+        while not ended:
+            steer, _ = keeper.act(None, info)  # in its lane, and faster
+            frame, _, ended, late, info = env.step(np.array([steer, 0.5], np.float32))
+            assert not late
+            seen[puts].append((info["lead_distance_m"], info["termination_reason"], frame))
+    env.close()
+    differ = [
+        (one[:2] == other[:2], int((one[2] != other[2]).any(-1).sum()))
+        for one, other in zip(seen[True], seen[False], strict=True)
+    ]
+    assert all(same for same, _ in differ)
+    assert seen[True][-1][:2] == (0.0, "collision")
+    pixels = [count for _, count in differ]
+    assert min(pixels[-6:]) > 500
+    assert min(pixels[-2:]) > 2000  # and there it is large
 
 
 def test_what_is_put_is_as_light_as_its_road():

@@ -128,6 +128,8 @@ def test_wrong_batches_are_named(make_dreams):
         envs.step(np.zeros((3, 2), np.float32))
     with pytest.raises(ValueError, match="scenario has 3 entries for 2 slots"):
         envs.reset(options={"scenario": ["night"] * 3})
+    with pytest.raises(ValueError, match="accepted: NEXT_STEP, SAME_STEP, DISABLED"):
+        make_dreams(2, autoreset_mode="sometimes")
     with pytest.raises(ValueError, match="seed has 1 entries"):
         envs.reset(seed=[1])
 
@@ -138,3 +140,9 @@ def test_gymnasium_s_vector_wrappers_fit(make_dreams):
     envs.step(np.zeros((2, 2), np.float32))
     infos = envs.step(np.zeros((2, 2), np.float32))[4]
     assert infos["episode"]["l"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_a_mode_may_be_given_by_its_name(make_dreams, mode):
+    for given in (mode, mode.name, mode.value):
+        assert make_dreams(1, autoreset_mode=given).metadata["autoreset_mode"] is mode

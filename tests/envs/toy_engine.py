@@ -41,6 +41,7 @@ class ToyEngine:
         self.batch_size = batch_size
         self.known = frozenset(known)
         self.decode = True
+        self.possible_scales, self.scales = (1, 2), 2
         self._collision_ages, self._offroad_ages = set(collision_ages), set(offroad_ages)
         self._surprise = surprise
         self.staged: list[list[tuple[float, float]]] = []  # a list each time something was
@@ -78,6 +79,7 @@ class ToyEngine:
         for slot in range(self.batch_size):
             frame[slot, :, int(state["stripe"][slot])] = 255
             frame[slot, 0, :TOKENS] = (100 * state["noise"][slot]) % 256
+            frame[slot, 1] = 0 if self.scales == 2 else 9
         zeros = np.zeros(self.batch_size, np.float32)
         numbers = dict.fromkeys(STATE_HEADS, zeros)
         numbers["speed_mps"] = state["speed"].astype(np.float32)

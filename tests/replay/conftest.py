@@ -39,11 +39,15 @@ def write_camera_drive(path: Path, frames: int = 8, **meta: Any) -> Path:
 def record_dream(tmp_path: Path) -> Callable[..., Episode]:
     """`record_dream(actions)`: a dream of the toy, recorded."""
 
-    def record(actions: Sequence[Any] = ACTIONS, seed: int = 5) -> Episode:
+    def record(
+        actions: Sequence[Any] = ACTIONS, seed: int = 5, scales: int | None = None
+    ) -> Episode:
         contexts = tmp_path / "contexts"
         if not contexts.exists():
             write_camera_drive(contexts / "calm_cruise" / "0")
         env = gymnasium.make("dreamlane/Dream-v0", engine=ToyEngine(1), contexts=contexts)
+        if scales is not None:
+            env.unwrapped.scales = scales
         recorder = RecordEpisodes(env, tmp_path / "dreams")
         recorder.reset(seed=seed)
         for action in actions:

@@ -99,6 +99,13 @@ def test_a_dream_branches_where_it_is_told_and_its_recorded_side_is_the_recordin
     np.testing.assert_allclose(gap, [0, 0, 0, -0.15, -0.45, -0.45], atol=1e-5)
 
 
+def test_an_accident_ends_neither_way(record_dream):
+    with open_rerun(record_dream(), engine=ToyEngine(1, collision_ages=[2, 3])) as rerun:
+        both = branch(rerun, parse("t=0.1s steer=0.5 for 0.2s"))
+    assert len(both.recorded.frames) == len(both.changed.frames) == len(ACTIONS) + 1
+    assert figures(both)["events"]["changed"]["collision_s"] == pytest.approx(0.3)
+
+
 def test_a_re_run_that_is_not_the_recording_says_so(record_dream):
     episode = record_dream()
     episode.steps["frame_hash"][1] = "0" * 32

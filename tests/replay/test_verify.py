@@ -52,6 +52,14 @@ def test_a_dream_comes_out_bit_for_bit(record_dream):
     assert found.frames == len(ACTIONS) + 1
 
 
+def test_a_dream_drawn_with_fewer_scales_is_drawn_so_again(record_dream):
+    whole, softer = record_dream(), record_dream(scales=1)
+    assert softer.meta["scales"] == 1
+    assert "scales" not in whole.meta
+    assert softer.steps["frame_hash"][1] != whole.steps["frame_hash"][1]
+    assert verify(softer, engine=ToyEngine(1)).equal
+
+
 def test_a_dream_carries_its_own_start(record_dream, tmp_path):
     episode = record_dream()
     shutil.rmtree(tmp_path / "contexts")
