@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from agents.policy import Policy
 from simulator import DREAM, PAIR, TRUTH
 from simulator.viewer.app import Viewer
 from simulator.viewer.menu import Place
@@ -96,25 +95,12 @@ def settings_of(
     elif env == "dream":
         arguments["world_model"] = model
         arguments["deadline_s"] = None if deadline_ms is None else deadline_ms / 1000
-    autopilot = None if policy in POLICIES else autopilot_of(policy)
+    autopilot = None
+    if policy not in POLICIES:
+        from simulator.evaluation.policies import load_watched_policy
+
+        autopilot = load_watched_policy(policy)
     return PlaySettings(world, arguments, policy, scale, autopilot=autopilot, **rest)
-
-
-def autopilot_of(policy: str) -> Policy:
-    """The driver of that name, as `dreamlane eval` reads it.
-
-    Raises:
-        ValueError: there is none, or it looks at something else than the camera's picture.
-    """
-    from simulator.evaluation.policies import load_policy
-
-    found = load_policy(policy)
-    wanted = getattr(found, "obs", "camera")
-    if wanted != "camera":
-        raise ValueError(
-            f"policy {policy!r} looks at obs={wanted!r}; the window has obs='camera' alone to show it"
-        )
-    return found
 
 
 def menu_of(settings: PlaySettings, model: str) -> Callable[[], Sequence[Place]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agents.panel import PANEL
 from simulator.assets import model_folder
-from simulator.evaluation.closed_loop import values
+from simulator.evaluation.closed_loop import error_table, errors, values
 from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
 from simulator.evaluation.ranking import OF_SCORES, kappa
 from simulator.evaluation.report import Chart, Section, Series, Verdict, cell, samples, table
@@ -42,8 +42,9 @@ def agreement(
     rows = run(course, "agreement", wanted, progress)
     pairs = Pairs(panel, rows)
     if not len(pairs.scenario_N):
-        return nothing_to_compare(panel, pairs.left_out)
+        return nothing_to_compare(panel, pairs.left_out, rows)
     figures: dict[str, Any] = {
+        "errors": errors(rows),
         "policies": panel,
         "places": len(pairs.scenario_N),
         "left_out": pairs.left_out,
@@ -63,7 +64,7 @@ def agreement(
         "agreement",
         TITLE,
         figures,
-        tables(pairs, found, gaps),
+        (*tables(pairs, found, gaps), *error_table(rows)),
         (notes(pairs, course, bool(gaps)),),
         charts=(chart(pairs, settings.dreamed),),
         verdicts=verdicts(len(panel), found, course.in_words()),
@@ -76,12 +77,14 @@ def agreement(
     )  # fmt: skip
 
 
-def nothing_to_compare(panel: Sequence[str], left_out: int) -> Section:
+def nothing_to_compare(panel: Sequence[str], left_out: int, rows: Sequence[Row]) -> Section:
     """Where a world broke down at every place."""
     text = f"Dream and truth could not be compared: none of {left_out} places was driven in both."
-    figures = {"policies": list(panel), "places": 0, "left_out": left_out}
+    figures = {
+        "errors": errors(rows), "policies": list(panel), "places": 0, "left_out": left_out,
+    }  # fmt: skip
     verdict = Verdict(text, False)
-    return Section("agreement", TITLE, figures, notes=(text,), verdicts=(verdict,))
+    return Section("agreement", TITLE, figures, error_table(rows), (text,), verdicts=(verdict,))
 
 
 class Pairs:

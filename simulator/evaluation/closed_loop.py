@@ -47,11 +47,7 @@ def closed_loop(
         "env": settings.env,
         "policies": {name: summary(part) for name, part in by_policy.items()},
         "critical": critical_check(by_policy[CONSTANT]),
-        "errors": [
-            {"policy": r.policy, "scenario": r.scenario, "seed": r.seed, "error": r.error}
-            for r in rows
-            if r.error
-        ],
+        "errors": errors(rows),
     }
     return Section(
         "closed_loop",
@@ -134,6 +130,15 @@ def place_table(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> Table
     return table(
         "Drive score (passed / drives), worst first", ("scenario", *shown), [c for _, c in lines]
     )
+
+
+def errors(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What broke down, as figures."""
+    return [
+        {"policy": r.policy, "scenario": r.scenario, "seed": r.seed, "error": r.error}
+        for r in rows
+        if r.error
+    ]
 
 
 def error_table(rows: Sequence[Row]) -> tuple[Table, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from simulator.evaluation import metrics
+from simulator.evaluation.policies import fingerprint
 from simulator.evaluation.settings import EvalConfig
 from simulator.evaluation.subject import Subject
 from world_model.training.data import Drives, evenly
@@ -117,9 +118,24 @@ def code_hash() -> str:
     )
 
 
-def part_key(conditions: dict[str, Any], settings: dict[str, Any]) -> str:
+def named_files(config: EvalConfig) -> dict[str, str]:
+    """What lies in the files that settings name: policies, and scenarios that aren't the catalogue's."""
+    parts = config.closed_loop, config.agreement
+    policies = [config.stability.policy, *(p for part in parts for p in part.policies)]
+    policies += config.agreement.dreamed
+    files = {name: Path(name) for part in parts for name in part.scenarios if Path(name).is_file()}
+    return {name: fingerprint(name) for name in policies} | {
+        name: _digest([path.read_bytes()]) for name, path in files.items()
+    }
+
+
+def part_key(
+    conditions: dict[str, Any], settings: dict[str, Any], files: dict[str, str] | None = None
+) -> str:
     """Equal for evaluations that must give equal figures."""
-    known = {"conditions": conditions, "settings": settings, "code": code_hash()}
+    known = {
+        "conditions": conditions, "settings": settings, "files": files or {}, "code": code_hash(),
+    }  # fmt: skip
     return _digest([json.dumps(known, sort_keys=True).encode()])
 
 

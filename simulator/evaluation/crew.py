@@ -42,13 +42,14 @@ class Crew:
             worker.stop()
 
     def do_all(self, jobs: Sequence[Job], progress: Callable[[], None] = lambda: None) -> None:
-        """Do what isn't done yet; afterwards every job has its file, with a result or with its error.
+        """Do what isn't done yet, or broke down; afterwards every job has its file, with a result or with its
+        error.
 
         Args:
             jobs: what to do, in this order.
             progress: called once for each job that is done.
         """
-        todo = deque(job for job in jobs if read(job) is None)
+        todo = deque(job for job in jobs if (kept := read(job)) is None or kept.error)
         for _ in range(len(jobs) - len(todo)):
             progress()
         while len(self._workers) < min(self._size, len(todo)):

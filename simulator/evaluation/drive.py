@@ -26,7 +26,7 @@ from simulator.envs.lead_in import LEAD_IN_STEPS, lead_in
 from simulator.envs.spaces import checked_action
 from simulator.evaluation import surroundings
 from simulator.evaluation.episodes import COLUMNS, EGO, REFERENCE, REPLAY, Episode, Job
-from simulator.evaluation.policies import load_policy
+from simulator.evaluation.policies import PolicyError, load_policy
 from simulator.evaluation.scores import time_to_lead_s
 from simulator.recording.episode import EpisodeWriter
 from simulator.truth.world import World
@@ -120,9 +120,10 @@ def drive(job: Job, worlds: Worlds, watch: Watch | None = None) -> Episode:
         with _blaming("policy"), watch.waiting(LOADING_LIMIT_S, 0):
             policy = _policy(job)
             policy.reset(job.seed)
+            observation_kind = _observation(job, policy)
         with _blaming("world"):
             limit, wanted_m = time_given(job)
-            environment = worlds.get(job, _observation(job, policy))
+            environment = worlds.get(job, observation_kind)
             observation, info = _begin(job, environment)
         lead_in_m = float(info["progress_m"])
         rows.append(_row(job, environment, info, math.nan, False))
@@ -171,7 +172,12 @@ def _observation(job: Job, policy: Policy) -> str:
     """What the environment is asked for: a dream draws no picture for those who don't look."""
     if job.env == "dream" and not getattr(policy, "uses_camera", True):
         return "latent"
-    return str(getattr(policy, "obs", "camera"))
+    wanted = str(getattr(policy, "obs", "camera"))
+    if job.env == "truth" and wanted == "latent":
+        raise PolicyError(
+            "it looks at obs='latent', which only dreams have; the reference world gives 'camera' and 'dict'"
+        )
+    return wanted
 
 
 def _begin(job: Job, environment: gymnasium.Env[Any, Any]) -> tuple[Any, dict[str, Any]]:

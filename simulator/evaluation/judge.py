@@ -14,6 +14,7 @@ from simulator.evaluation.closed_loop import closed_loop
 from simulator.evaluation.conditions import (
     conditions_of,
     environment_of,
+    named_files,
     part_key,
     settings_of,
 )
@@ -108,7 +109,7 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
     conditions = conditions_of(subject, metered, any(part.drives for part in parts))
     report = Report(conditions, settings_of(subject.config), environment_of(subject))
     report.environment["parts"] = {}
-    key = part_key(report.conditions, report.settings)
+    key = part_key(report.conditions, report.settings, named_files(subject.config))
     files = ReportFolder(folder)
     files.begin(asdict(subject.config))
     for part in [METER, *parts] if metered else parts:
@@ -121,7 +122,9 @@ def judge(subject: Subject, names: Sequence[str], folder: Path, bar: Progress) -
             section = skipped(part, why)
         else:
             job = Job(subject, folder, lambda task=task: bar.advance(task))  # type: ignore[misc]
-            section = files.keep(part.name, key, part.measure(job))
+            section = part.measure(job)
+            # what broke down is tried again by the next call
+            section = files.keep(part.name, "" if section.figures.get("errors") else key, section)
         assert section is not None
         report.sections.append(section)
         report.environment["parts"][part.name] = {

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from agents.policy import Policy
 from simulator.ego import DT_S
 from simulator.evaluation.course import Course, Round, driven, looks
-from simulator.evaluation.policies import load_policy
+from simulator.evaluation.policies import load_watched_policy
 from world_model.training.data import Drives, load_drives
 
 COLUMNS = 12
@@ -86,7 +86,7 @@ def measure_laps(
     env: gymnasium.Env[Any, Any] = gymnasium.make(
         "simulator:dreamlane/Dream-v0", world_model=config.model, scenario="random", endless=True
     )
-    policy = load_policy(config.policy)
+    policy = load_watched_policy(config.policy)
     for number in range(config.drives):
         frames, speeds = drive(env, policy, config.seed + number, config.steps, tell)
         rows.append(said(f"dream {number}", course.follow(frames, speeds)))

@@ -60,17 +60,50 @@ def load_policy(spec: str) -> Policy:
     )
 
 
+def load_watched_policy(spec: str) -> Policy:
+    """The driver that `spec` names, where the camera's picture is all that there is to look at.
+
+    Raises:
+        PolicyError: as `load_policy`, and for one that looks at something else.
+    """
+    policy = load_policy(spec)
+    wanted = getattr(policy, "obs", "camera")
+    if wanted != "camera":
+        raise PolicyError(
+            f"policy {spec!r} looks at obs={wanted!r}; here there is the camera's picture alone:"
+            " closed-loop and agreement drive it with what it wants"
+        )
+    return policy
+
+
 def fingerprint(spec: str) -> str:
-    """Changes when the policy's own file does; empty for shipped ones, which change with the code."""
+    """Changes when the policy's own file does, or a file or folder that its arguments name; empty for shipped
+    ones, which change with the code."""
     inner = spec.removeprefix(BLIND)
-    file: Path | None = None
+    places: list[Path | None] = []
     if inner.endswith(".zip"):
-        file = Path(inner)
+        places = [Path(inner)]
     elif ":" in inner:
-        file = _module_file(inner.partition(":")[0])
-    if file is None or not file.is_file():
+        module, _, call = inner.partition(":")
+        places = [_module_file(module), *_named_in(spec, call)]
+    files = [file for place in places if place for file in sorted([place, *place.rglob("*")])]
+    read = [file.read_bytes() for file in files if file.is_file()]
+    if not read:
         return ""
-    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+    hasher = hashlib.blake2b(digest_size=16)
+    for content in read:
+        hasher.update(len(content).to_bytes(8, "little") + content)
+    return hasher.hexdigest()
+
+
+def _named_in(spec: str, call: str) -> list[Path]:
+    """Files and folders that the arguments of `Class(key=value)` name."""
+    try:
+        _, arguments = _parsed(spec, call)
+    except PolicyError:  # said where it is loaded
+        return []
+    texts = [value for value in arguments.values() if isinstance(value, str) and value]
+    return [Path(text) for text in texts if Path(text).exists()]
 
 
 def _from_class(spec: str) -> Policy:

@@ -21,7 +21,7 @@ from scipy.signal import savgol_filter
 
 from simulator.ego import DT_S
 
-VERSION = 1
+VERSION = 2
 """Of the scores' meaning; it rises when a formula or limit changes."""
 
 TTC_LIMIT_S = 0.95
@@ -33,6 +33,9 @@ YAW_RATE_RADPS = 0.95
 YAW_ACCELERATION_RADPS2 = 1.93
 LANE_KEEPING_M = 0.5
 LANE_KEEPING_S = 2.0
+ANOTHER_M = 5.0
+"""A gap that changes by more in a tick is one to another vehicle: nothing was closed."""
+STILL_MPS = 1e-3
 SHORT_PROGRESS_M = 5.0
 """Where the reference driver got no farther than this, progress says nothing: everybody gets 1."""
 
@@ -167,14 +170,20 @@ def time_to_lead_s(gap_m: Floats, range_m: float, dt_s: float = DT_S) -> Floats:
     """Time until the gap to the vehicle ahead is used up at the present closing speed, (T,).
 
     For worlds that know nothing of others but this gap. Infinite where nobody is within `range_m`, where
-    the gap grows, and in row 0; NaN where the gap is unknown. The gap is smoothed over 8 ticks.
+    the gap doesn't shrink, and in row 0; NaN where the gap is unknown. The gap to one and the same vehicle is
+    smoothed over 8 ticks.
     """
-    if np.isnan(gap_m).any() or len(gap_m) <= _ORDER + 1:
-        return np.where(np.isnan(gap_m), np.nan, np.inf)
-    closing = -_slope(gap_m, _ACCELERATION_WINDOW, dt_s)
-    out = np.full(len(gap_m), np.inf)
-    near = (closing > 0.0) & (gap_m < range_m)
-    out[near] = gap_m[near] / closing[near]
+    out = np.where(np.isnan(gap_m), np.nan, np.inf)
+    if np.isnan(gap_m).any():
+        return out
+    others = np.flatnonzero(np.abs(np.diff(gap_m)) > ANOTHER_M) + 1
+    for rows in np.split(np.arange(len(gap_m)), others):
+        if len(rows) <= _ORDER + 1:
+            continue
+        gap = gap_m[rows]
+        closing = -_slope(gap, _ACCELERATION_WINDOW, dt_s)
+        near = (closing > STILL_MPS) & (gap < range_m)
+        out[rows[near]] = gap[near] / closing[near]
     out[:1] = np.inf
     return out
 

@@ -23,7 +23,7 @@ from simulator.evaluation.envelope import (
     picture_statistics,
     window,
 )
-from simulator.evaluation.policies import fingerprint, load_policy
+from simulator.evaluation.policies import fingerprint, load_watched_policy
 from simulator.evaluation.settings import StabilityConfig
 from simulator.evaluation.subject import Subject, padded_batches
 from simulator.evaluation.survival import SECOND, Drive
@@ -104,7 +104,7 @@ def drive_batch(
 ) -> list[Drive]:  # fmt: skip
     """Dream one batch of jobs (scenario, number, seed), of which the first `count` are kept."""
     config = subject.config.stability
-    policies = [load_policy(config.policy) for _ in jobs]
+    policies = [load_watched_policy(config.policy) for _ in jobs]
     for slot, (name, number, seed) in enumerate(jobs):
         rng = np.random.default_rng([subject.config.seed + seed, number])
         batch.begin(slot, rng, {}, name)
@@ -150,7 +150,7 @@ def drive_truth(
     environment = gymnasium.make("dreamlane/Truth-v0", endless=True, disable_env_checker=True)
     drives = []
     for i, name in enumerate(chosen):
-        policy = load_policy(config.policy)
+        policy = load_watched_policy(config.policy)
         policy.reset(seed=i)
         old, info = environment.reset(seed=subject.config.seed + i, options={"scenario": name})
         start = coded(subject, old[None]).frames_NHWC

@@ -104,12 +104,13 @@ def run(
     with Crew(course.workers) as crew:
         crew.do_all(list(logs.values()), progress)
         done = {place: _result(job) for place, job in logs.items()}
-        startable = [job for job in jobs if done[job.scenario, job.seed].blame != "world"]
+        startable = [job for job in jobs if not done[job.scenario, job.seed].error]
         crew.do_all([job for job in startable if job not in logs.values()], progress)
     pairs = []
     for job in jobs:
         log = done[job.scenario, job.seed]
-        episode = log if log.blame == "world" else _result(job)
+        # without the reference driver's drive there is nothing to start from: nobody's fault
+        episode = replace(log, blame="world") if log.error else _result(job)
         pairs.append((_row(job, episode, log), episode))
     _write(course.root, part, pairs)
     return [row for row, _ in pairs]

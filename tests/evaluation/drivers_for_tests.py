@@ -54,5 +54,26 @@ class Dies(Straight):
         os._exit(3)
 
 
+class LooksAtLatents(Straight):
+    obs = "latent"
+
+
+class NeedsPackage(Straight):
+    """As if a package were missing, until it is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        if "PACKAGE_FOR_TESTS" not in os.environ:
+            raise ModuleNotFoundError("no package for tests")
+
+
+class Learned(Straight):
+    """Its folder would hold weights."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+
 class NoPolicy:
     """Has nothing that a policy has."""

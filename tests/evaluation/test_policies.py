@@ -10,7 +10,13 @@ import pytest
 from drivers_for_tests import Straight
 
 from agents.panel import Blind
-from simulator.evaluation.policies import SHIPPED, PolicyError, fingerprint, load_policy
+from simulator.evaluation.policies import (
+    SHIPPED,
+    PolicyError,
+    fingerprint,
+    load_policy,
+    load_watched_policy,
+)
 
 MINE = "drivers_for_tests"
 
@@ -67,6 +73,22 @@ def test_the_fingerprint_changes_with_the_file(tmp_path, monkeypatch):
     file.write_text("class Mine: pass\n")
     assert fingerprint("some_driver:Mine(x=1)") != before
     assert fingerprint("lane_keeper") == ""
+
+
+def test_the_fingerprint_changes_with_what_the_arguments_name(tmp_path):
+    spec = f"drivers_for_tests:Learned(folder={str(tmp_path)!r})"
+    found = [fingerprint(spec)]
+    for weights in ("few", "many"):
+        (tmp_path / "weights").write_text(weights)
+        found.append(fingerprint(spec))
+    assert len(set(found)) == 3
+    assert fingerprint(spec) == found[-1]
+
+
+def test_who_looks_at_something_else_is_refused_where_there_is_the_picture_alone():
+    assert load_watched_policy("drivers_for_tests:Straight")
+    with pytest.raises(PolicyError, match="obs='latent'"):
+        load_watched_policy("drivers_for_tests:LooksAtLatents")
 
 
 @pytest.mark.parametrize("algorithm", ["PPO", "SAC"])

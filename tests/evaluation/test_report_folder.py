@@ -13,8 +13,9 @@ import pytest
 import torch
 from rich.progress import Progress
 
+from simulator.evaluation.conditions import named_files, part_key
 from simulator.evaluation.folder import ReportError, ReportFolder, read_report
-from simulator.evaluation.judge import judge
+from simulator.evaluation.judge import Part, judge
 from simulator.evaluation.report import (
     Chart,
     Section,
@@ -24,7 +25,7 @@ from simulator.evaluation.report import (
     samples,
     table,
 )
-from simulator.evaluation.settings import EvalConfig, OpenLoopConfig
+from simulator.evaluation.settings import ClosedLoopConfig, EvalConfig, OpenLoopConfig
 
 SECTION = Section(
     "paths",
@@ -117,6 +118,33 @@ def test_a_broken_off_evaluation_goes_on_where_it_stopped(finished, tmp_path):
 def test_what_was_measured_under_other_conditions_is_measured_anew(finished, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     assert kept(run(tmp_path, "frozen")) == {"meter": False, "open-loop": False}
+
+
+@pytest.mark.parametrize("edited", ["policy", "scenario"])
+def test_a_part_is_measured_anew_where_a_file_that_its_settings_name_changed(
+    tmp_path, monkeypatch, edited
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    files = {"policy": tmp_path / "my_own.py", "scenario": tmp_path / "my_own.yaml"}
+    for file in files.values():
+        file.write_text("before")
+    loop = ClosedLoopConfig(policies=("my_own:Mine",), scenarios=(str(files["scenario"]),))
+    config = dataclasses.replace(SMALL, closed_loop=loop)
+    before = part_key({}, {}, named_files(config))
+    assert part_key({}, {}, named_files(config)) == before
+    files[edited].write_text("after")
+    assert part_key({}, {}, named_files(config)) != before
+
+
+@pytest.mark.parametrize("errors", [[], [{"policy": "mine", "error": "lost the map"}]])
+def test_a_part_with_breakdowns_is_measured_anew(tmp_path, monkeypatch, errors):
+    section = dataclasses.replace(SECTION, figures={"errors": errors}, pictures=(), videos=())
+    part = Part("closed-loop", lambda job: section, drives=False)
+    monkeypatch.setattr("simulator.evaluation.judge.PARTS", (part,))
+    for _ in range(2):
+        with Progress(disable=True) as bar:
+            report = judge(subject_of("obeys", SMALL), ["closed-loop"], tmp_path, bar)
+    assert kept(report)["closed-loop"] == (not errors)
 
 
 def test_a_part_whose_pictures_are_gone_or_whose_file_is_damaged_is_measured_anew(tmp_path):

@@ -113,6 +113,18 @@ def test_time_to_the_lead_is_the_gap_over_the_closing_speed():
     assert found[1:].tolist() == pytest.approx((gap / 5.0)[1:].tolist(), rel=1e-6)
     assert np.isinf(scores.time_to_lead_s(gap[::-1].copy(), 80.0)).all()  # it draws away
     assert np.isinf(scores.time_to_lead_s(np.full(T, 80.0), 80.0)).all()  # nobody there
+    assert np.isinf(scores.time_to_lead_s(np.full(T, 12.0), 80.0)).all()  # nobody comes nearer
+
+
+def test_a_vehicle_that_appears_has_closed_no_gap():
+    for before in (80.0, 40.0):
+        gap = np.full(T, 12.0)
+        gap[: T // 2] = before
+        assert np.isinf(scores.time_to_lead_s(gap, 80.0)).all()
+    shrinking = np.concatenate([np.full(10, 80.0), 20.0 - np.arange(T - 10)])  # 10 m/s
+    found = scores.time_to_lead_s(shrinking, 80.0)
+    assert np.isinf(found[:10]).all()
+    np.testing.assert_allclose(found[10:], shrinking[10:] / 10.0)
 
 
 @given(st.lists(st.floats(0, 1), min_size=5, max_size=5), st.integers(0, 4))

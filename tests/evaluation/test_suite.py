@@ -17,6 +17,7 @@ TROUBLE = {
     "Hangs": "no action within 4 s (step 2)",
     "Dies": "exit code 3 (step 2)",
     "Missing": "no class 'Missing'",
+    "LooksAtLatents": "which only dreams have",
 }
 
 
@@ -55,6 +56,21 @@ def test_every_breakdown_is_a_row_and_costs_nobody_else_anything(tmp_path, impos
     assert [(r["policy"], r["scenario"], r["error"]) for r in table] == [
         (row.policy, row.scenario, row.error) for row in rows
     ]
+
+
+def test_what_broke_down_is_tried_again_by_the_next_run(tmp_path, monkeypatch):
+    wanted = [("truth", f"{MODULE}:NeedsPackage"), ("truth", "lane_keeper")]
+    broken, _ = run(course(tmp_path, ("calm_cruise",), 1), "test", wanted)
+    assert "no package for tests" in broken.error
+    kept = good_file(tmp_path).stat().st_mtime_ns
+    monkeypatch.setenv("PACKAGE_FOR_TESTS", "1")
+    mended, _ = run(course(tmp_path, ("calm_cruise",), 1), "test", wanted)
+    assert mended.error == ""
+    assert good_file(tmp_path).stat().st_mtime_ns == kept
+
+
+def good_file(root: Path) -> Path:
+    return next((root / "episodes" / "truth" / "lane_keeper").glob("*.parquet"))
 
 
 def test_a_run_goes_on_where_it_stopped_and_workers_change_nothing(tmp_path):
