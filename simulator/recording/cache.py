@@ -120,14 +120,18 @@ def build_cache(
             entry = _write_shard(cache_dir, index, chosen, batch, progress)
             index["shards"].append(entry)
             _write_index(cache_dir, index)
+    _write_index(cache_dir, index)  # drives may lie elsewhere
     return FrameCache(cache_dir, split or "train")
 
 
 def _new_episodes(
     roots: Sequence[Path], index: dict[str, Any], split: str
 ) -> list[tuple[Path, dict[str, Any], str]]:
-    """Path, meta and digest of each drive of the split that the cache lacks."""
-    known = {e["path"]: e["digest"] for shard in index["shards"] for e in shard["episodes"]}
+    """Path, meta and digest of each drive of the split that the cache lacks. One that lies elsewhere by now
+    is the same drive; `index` is told where."""
+    entries = [entry for shard in index["shards"] for entry in shard["episodes"]]
+    known = {entry["digest"]: entry for entry in entries}
+    paths = {entry["path"] for entry in entries}
     found = []
     for path in (path for root in roots for path in episode_paths(root)):
         meta = read_meta(path)
@@ -135,12 +139,14 @@ def _new_episodes(
             continue
         digest = hashlib.blake2b((path / "meta.json").read_bytes(), digest_size=16).hexdigest()
         key = str(path.resolve())
-        if key not in known:
-            found.append((path, meta, digest))
-        elif known[key] != digest:
+        if digest in known:
+            known[digest]["path"] = key
+        elif key in paths:
             raise RecordingError(
                 f"{path} changed since it was cached; delete the cache and rebuild"
             )
+        else:
+            found.append((path, meta, digest))
     return found
 
 

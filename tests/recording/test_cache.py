@@ -86,6 +86,19 @@ def test_later_drives_are_appended_and_nothing_is_decoded_twice(tmp_path: Path) 
     assert len(grown) == 8
 
 
+def test_drives_that_moved_are_the_same_drives(tmp_path: Path) -> None:
+    write_drive(tmp_path / "old" / "set" / "0", [0.5, 0.5])
+    before = build_cache(tmp_path / "old" / "set", tmp_path / "cache", "train")
+    (tmp_path / "old").rename(tmp_path / "new")
+    write_drive(tmp_path / "new" / "set" / "1", [0.5, -0.5])
+    after = build_cache(tmp_path / "new" / "set", tmp_path / "cache", "train")
+    counts = [sum(len(shard.frames) for shard in cache.shards) for cache in (before, after)]
+    assert counts[1] == 2 * counts[0]
+    index = json.loads((tmp_path / "cache" / "index.json").read_text())
+    paths = [e["path"] for shard in index["shards"] for e in shard["episodes"]]
+    assert paths == [str(tmp_path / "new" / "set" / name) for name in "01"]
+
+
 def test_splits_and_masks_never_share_a_shard(tmp_path: Path) -> None:
     root, cache_dir = tmp_path / "set", tmp_path / "cache"
     write_drive(root / "0", [0.5, 0.5])

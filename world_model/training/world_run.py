@@ -20,7 +20,7 @@ from world_model.engine.eager import EagerEngine
 from world_model.engine.step_graph import drift_statistics
 from world_model.families import World, make_world
 from world_model.families.car import PAST_ACTIONS
-from world_model.training.data import Drives
+from world_model.training.data import DataError, Drives
 from world_model.training.latents import EncodedDrives
 from world_model.training.loop import Log, Trainer
 from world_model.training.outcome import fit_outcome
@@ -83,7 +83,13 @@ def measure(task: WorldTask, trainer: Trainer, config: ModelConfig) -> Log:
     mean, std = usual_signals(engine, task.train.drives)
     config = replace(config, doubt_mean=mean, doubt_std=std)
     save(run_dir / "checkpoint", config, task.checkpoint.tokenizer, model)
-    ends = task.val.drives.window_ends(PAST_ACTIONS - 1, max(HORIZONS))
+    ends = task.val.drives.window_ends(engine.context_frames - 1, max(HORIZONS))
+    if not len(ends):
+        least = engine.context_frames + max(HORIZONS)
+        raise DataError(
+            f"{task.config.cache_dir} has no held-out drive of {least} frames to be dreamed beside; record"
+            " longer ones (`dreamlane collect`)"
+        )
     rows = ends[np.linspace(0, len(ends) - 1, engine.batch_size).astype(np.int64)]
     dreams = rollout(engine, task.val.drives, rows, max(HORIZONS))
     for horizon in HORIZONS:
