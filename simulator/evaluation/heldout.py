@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from simulator.assets import meter_dir
 from simulator.evaluation.settings import EvalConfig
 from simulator.recording.collect import VAL_EVERY, CollectConfig, collect
+from world_model.training.data import DataError
 
 SPLIT = "val"
+REFERENCE = "town"  # a model of the reference world's camera
 DRIVES = 24
 DATA = Path("data")
 NAME = "held-out"
@@ -28,8 +31,20 @@ def with_drives(config: EvalConfig, say: Callable[[str], None], data: Path = DAT
         config: of the evaluation.
         say: told in a sentence what is done.
         data: where recordings and caches live.
+
+    Raises:
+        DataError: the model knows another camera than the default drives'.
     """
-    if config.cache != EvalConfig().cache or (Path(config.cache) / "index.json").is_file():
+    if config.cache != EvalConfig().cache:
+        return config
+    own = meter_dir(Path(config.model).name)
+    if own != meter_dir(REFERENCE):
+        raise DataError(
+            f"model {config.model!r} dreams of drives with a camera of its own, and {config.cache} holds the"
+            f" reference world's: name their frame cache, as in --cache data/cache/udacity_{config.model}"
+            " (docs/recordings.md says how those drives are imported)"
+        )
+    if (Path(config.cache) / "index.json").is_file():
         return config
     cache = data / "cache" / NAME
     if not (cache / "index.json").is_file():

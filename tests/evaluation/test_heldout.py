@@ -9,7 +9,7 @@ import pytest
 from simulator.evaluation.heldout import make_held_out, with_drives
 from simulator.evaluation.settings import EvalConfig
 from simulator.recording.collect import VAL_EVERY, CollectConfig, make_env, plan
-from world_model.training.data import load_drives
+from world_model.training.data import DataError, load_drives
 
 SHORT = CollectConfig(
     episodes=VAL_EVERY, seed=5, least_s=1.0, most_s=1.5, scenario="calm_cruise", classes=False
@@ -56,3 +56,9 @@ def test_recorded_drives_are_used_again_and_named(data, tmp_path, monkeypatch):
 def test_a_cache_that_was_named_is_never_replaced(data):
     named = EvalConfig(cache="somewhere/else")
     assert with_drives(named, pytest.fail, data) is named
+
+
+@pytest.mark.parametrize("model", ["highway", "lake"])
+def test_a_model_of_another_camera_is_not_judged_by_the_reference_worlds_drives(model, data):
+    with pytest.raises(DataError, match=f"data/cache/udacity_{model}"):
+        with_drives(EvalConfig(model=model), pytest.fail, data)
