@@ -6,6 +6,7 @@ They live in `assets/` of the checkout, beside the packages, not inside them: th
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -69,7 +70,17 @@ def meter_dir(model: str) -> Path:
     return own if own.is_dir() else model_dir("meter")
 
 
-def contexts_dir(model: str) -> Path:
-    """Recorded starts of a model's own world; a model without its own starts where `town` does."""
+def stated_name(model: str | Path) -> str:
+    """What a checkpoint calls itself, whatever its folder is called; of none, the folder's name."""
+    try:
+        return str(json.loads((model_folder(model) / "config.json").read_text())["name"])
+    except (OSError, ValueError, KeyError):
+        return Path(model).name
+
+
+def contexts_dir(model: str | Path) -> Path:
+    """Recorded starts of a model's own world, by what the model (a name or a folder) calls itself; a model
+    without its own starts where `town` does."""
     root = assets_dir() / "contexts"
-    return root / model if (root / model).is_dir() else root / "town"
+    own = root / stated_name(model)
+    return own if own.is_dir() else root / "town"

@@ -76,7 +76,7 @@ class DreamBatch:
         self.puts = self.stages and obs != "latent" and sees_as_reference(engine)
         engine.decode = obs != "latent" or render
         self.library = ContextLibrary(
-            Path(contexts) if contexts is not None else contexts_dir(Path(self.model).name)
+            Path(contexts) if contexts is not None else contexts_dir(self.model)
         )
         self.anchors = Anchors(self.library)
         self.unknown = _unknown_fields(engine.known)

@@ -43,7 +43,7 @@ def conditions_of(subject: Subject, metered: bool, drives: bool = True) -> dict[
         f" {sampling.calm_least} of it at a standstill",
         "meter": subject.meter.hash if metered else "not used",
         "held-out drives": _drives_in_words(subject.drives) if drives else "not used",
-        "recorded starts": starts_hash(config, subject.folder.name),
+        "recorded starts": starts_hash(config, subject.folder),
         "seed": config.seed,
         "metric set": metrics.VERSION,
     }
@@ -89,7 +89,7 @@ def drives_hash(drives: Drives) -> str:
     return _digest([np.ascontiguousarray(c).tobytes() for c in columns] + [drives.frames(rows)])
 
 
-def starts_hash(config: EvalConfig, model: str) -> str:
+def starts_hash(config: EvalConfig, model: Path) -> str:
     """Identifies the recorded starts of dreams by their notes, which hold their files' digests."""
     from simulator.assets import contexts_dir
 

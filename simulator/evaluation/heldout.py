@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from simulator.assets import meter_dir
+from simulator.assets import meter_dir, stated_name
 from simulator.evaluation.settings import EvalConfig
 from simulator.recording.collect import VAL_EVERY, CollectConfig, collect
 from world_model.training.data import DataError
@@ -37,7 +37,7 @@ def with_drives(config: EvalConfig, say: Callable[[str], None], data: Path = DAT
     """
     if config.cache != EvalConfig().cache:
         return config
-    own = meter_dir(Path(config.model).name)
+    own = meter_dir(stated_name(config.model))
     if own != meter_dir(REFERENCE):
         raise DataError(
             f"model {config.model!r} dreams of drives with a camera of its own, and {config.cache} holds the"
