@@ -74,11 +74,19 @@ def test_onnx_dreams_what_eager_dreams(checkpoint, root):
 @needs_onnx
 @pytest.mark.parametrize(
     ("family", "carried"),
-    [("raster", ""), ("nar", ""), ("dit", ""), ("var", "road"), ("var", "road and lead")],
+    [
+        ("raster", ""),
+        ("nar", ""),
+        ("dit", ""),
+        ("var", "road"),
+        ("var", "road and lead"),
+        ("var", "course"),
+    ],
 )
 def test_every_family_can_be_exported(family, carried, tmp_path):
     road, lead = "road" in carried, "lead" in carried
     size = replace(tiny.SEEING, road=road, lead=lead, place_gain=0.8 if lead else 0.0)
+    size = replace(size, course_m=60.0 if carried == "course" else 0.0)
     known = STATE_HEADS[2 : 5 + lead] if road else ()  # untrained, motion would be chaos
     checkpoint = tiny.random_checkpoint(size=size, family=family, known_heads=known)
     export(checkpoint, BATCH, tmp_path)

@@ -74,6 +74,7 @@ class DreamEngine(ABC):
         self.known = frozenset(self.config.known_heads)
         # a head that never saw a label says nothing worth feeding back: 0, as in training
         fed = [name in self.known for name in self.world.ego_states]
+        fed += [True] * (self.world.ego_size - len(fed))  # where along a course, no head says
         self._fed_E, self._all_fed = torch.tensor(fed, device=self.torch_device), all(fed)
         self.stages_lead = self.world.lead is not None and STATE_HEADS[LEAD_STATE] in self.known
         self.camera = self.config.world.camera
@@ -304,20 +305,21 @@ class DreamEngine(ABC):
         before_BE: Tensor,
         labels_BTS: NDArray[np.float32] | None = None,
     ) -> Tensor:
-        """The ego state with a given motion and, where they are carried, the place and the vehicle ahead that
-        the newest frame shows.
+        """The ego state with a given motion and, where they are carried, the place, the vehicle ahead and the
+        part of the course that the newest frame shows.
 
         `actions_BMA` led there from the ego state before, of which only the motion counts. `labels_BTS` are
         the last frames' states, as far as they are known (of all states, or of the motion alone).
         """
-        if self.world.road is None:
+        if self.world.ego_size == MOTIONS:
             return motion_B2
         read, _, _ = self.world.read(past_BPChw[:, 0], past_BPChw[:, 1], actions_BMA, before_BE)
         if labels_BTS is None or labels_BTS.shape[2] < read.shape[1]:
-            return self.world.begin(motion_B2, read) * self._fed_E
+            return self.world.begin(motion_B2, read, past_BPChw[:, 0]) * self._fed_E
         labels = self._tensor(labels_BTS)
         known = torch.where(labels[:, -1].isnan(), read, labels[:, -1])
-        return self.world.begin(motion_B2, known, labels[:, 0]) * self._fed_E
+        begun = self.world.begin(motion_B2, known, past_BPChw[:, 0], labels[:, 0])
+        return begun * self._fed_E
 
     def _advance(self, action_BA: Tensor, ego_BE: Tensor) -> None:
         self._picture_BCHW = self.origin = self._staged_B2 = None

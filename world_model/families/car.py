@@ -1,7 +1,8 @@
 """The car that a world is seen from: what a picture is told of it, what the heads read, how it goes on.
 
 Shapes as in `families.world`. The ego inputs E are speed_mps and yaw_rate_radps; with `WorldConfig.road` the
-three of a place as well, with `WorldConfig.lead` the distance_m and speed_mps of the vehicle ahead.
+three of a place as well, with `WorldConfig.lead` the distance_m and speed_mps of the vehicle ahead, with
+`WorldConfig.course_m` the metres along a course at the end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from world_model.engine.base import STATE_HEADS
 from world_model.families.config import WorldConfig
+from world_model.families.course import Course
 from world_model.families.lead import Lead
 from world_model.families.outcome import Outcome
 from world_model.families.reprojection import CameraConfig
@@ -24,6 +26,7 @@ PAST_ACTIONS = 4
 LEADS = slice(PLACES.stop, PLACES.stop + 2)
 POSE = slice(PLACES.start, PLACES.stop - 1)
 """Lane offset and heading error. (The curvature of a place is at the car, that of the states lies ahead.)"""
+COURSE = -1
 LEAD_STATE = STATE_HEADS.index("lead_distance_m")
 
 
@@ -47,22 +50,25 @@ class Car(nn.Module):
         super().__init__()
         self.config, width = config, config.width
         camera = config.camera or CameraConfig()
+        self.dt_s = camera.dt_s
         self.condition = Conditioning(2 * PAST_ACTIONS + len(EGO_SCALES), width)
         self.road = Road(width, camera.dt_s) if config.road else None
         self.lead = Lead(width, map_size, camera) if config.lead else None
         self.outcome = Outcome() if config.lead else None
+        course_m = config.course_m
+        self.course = Course(width, channels, map_size, course_m) if course_m else None
         self.reader = StateReader(channels, width, map_size, PAST_ACTIONS)
 
     @property
     def ego_states(self) -> tuple[str, ...]:
-        """The states that the ego inputs are made of: E names."""
+        """The states that the ego inputs are made of, but for the metres along a course."""
         ego = STATE_HEADS[: PLACES.stop if self.road is not None else MOTIONS]
         return ego if self.lead is None else ego + (STATE_HEADS[LEAD_STATE],) * 2
 
     @property
     def ego_size(self) -> int:
         """E."""
-        return len(self.ego_states)
+        return len(self.ego_states) + (self.course is not None)
 
     def moving(self, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
         """(B, D) vector of the last four actions (newest last), speed and yaw rate: what the heads are told.
@@ -83,7 +89,16 @@ class Car(nn.Module):
                 lead_B2 = self.lead.expected(ego_BE[:, LEADS], way)
                 condition = condition + self.lead(lead_B2, motion_B2[:, 0])
                 footprint = self.lead.footprint(lead_B2, place_B3)
+        if self.course is not None:
+            motion_B2 = self.reader.kinematics(actions_BMA, ego_BE)[0].detach()
+            condition = condition + self.course(self.along(ego_BE, motion_B2))
         return Told(condition, footprint)
+
+    def along(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
+        """Metres along the course (B,) after a step that ends with this speed and yaw rate."""
+        assert self.course is not None
+        way = self.dt_s * (ego_BE[:, 0] + motion_B2[:, 0]) / 2
+        return self.course.after(ego_BE[:, COURSE], way)
 
     def read(
         self, new_BChw: Tensor, old_BChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor
@@ -127,12 +142,19 @@ class Car(nn.Module):
         after_B2 = self.lead.expected(lead_B2, self.road.way(ego, motion))
         return self.lead.moved(where_BHW2, lead_B2, ego[:, PLACES], after_B2, later)
 
-    def begin(self, motion_B2: Tensor, state_BS: Tensor, before_BS: Tensor | None = None) -> Tensor:
+    def begin(
+        self,
+        motion_B2: Tensor,
+        state_BS: Tensor,
+        shown_BChw: Tensor,
+        before_BS: Tensor | None = None,
+    ) -> Tensor:
         """The ego state (B, E) with this motion, in a frame from outside.
 
         Args:
             motion_B2: speed and yaw rate.
             state_BS: what is known of the frame, or what the heads say of it.
+            shown_BChw: its latent map.
             before_BS: what is known of the frame before, NaN where nothing is.
         """
         ego = [motion_B2]
@@ -144,6 +166,8 @@ class Car(nn.Module):
                 distance.new_full((), torch.nan) if before_BS is None else before_BS[:, LEAD_STATE]
             )
             ego.append(torch.stack([distance, self.lead.speed(distance, was, own)], 1))
+        if self.course is not None:
+            ego.append(self.course.read(shown_BChw).unsqueeze(1))
         return torch.cat(ego, 1)
 
     def with_lead(self, ego_BE: Tensor, lead_B2: Tensor) -> Tensor:
@@ -156,15 +180,18 @@ class Car(nn.Module):
         """The ego state (B, E) after a step, at whose end the heads said `state_BS`; where the vehicle ahead
         is staged, it drives on whatever they say of it."""
         motion = state_BS[:, :MOTIONS]
-        if self.road is None:
-            return motion
-        way = self.road.way(ego_BE, motion)
-        place = self.road.expected(ego_BE, motion)
-        ego = [motion, self.road.corrected(place, state_BS[:, PLACES], way)]
-        if self.lead is not None:
-            lead = self.lead.expected(ego_BE[:, LEADS], way)
-            after = self.lead.corrected(lead, state_BS[:, LEAD_STATE], motion[:, 0])
-            ego.append(after if staged_B is None else torch.where(staged_B[:, None], lead, after))
+        ego = [motion]
+        if self.road is not None:
+            way = self.road.way(ego_BE, motion)
+            place = self.road.expected(ego_BE, motion)
+            ego.append(self.road.corrected(place, state_BS[:, PLACES], way))
+            if self.lead is not None:
+                lead = self.lead.expected(ego_BE[:, LEADS], way)
+                after = self.lead.corrected(lead, state_BS[:, LEAD_STATE], motion[:, 0])
+                staged = None if staged_B is None else staged_B[:, None]
+                ego.append(after if staged is None else torch.where(staged, lead, after))
+        if self.course is not None:  # the way is all that counts: a picture may show another place
+            ego.append(self.along(ego_BE, motion).unsqueeze(1))
         return torch.cat(ego, 1)
 
     def stated(self, ego_BE: Tensor, state_BS: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from world_model.families.reprojection import CameraConfig
@@ -24,6 +25,8 @@ class WorldConfig:
     # where it is: the share of the difference to the place shown that each foreseen picture makes up for
     place_gain: float = 0.0
     lead: bool = False  # the vehicle ahead is carried along, see `families.lead`
+    # once round the closed course whose places are carried along, see `families.course`; 0: none
+    course_m: float = 0.0
 
     def __post_init__(self) -> None:
         least = min(self.depth, self.heads, self.width, self.steps)
@@ -36,6 +39,10 @@ class WorldConfig:
             raise ValueError(
                 f"place_gain={self.place_gain} with road={self.road}; accepted: 0 to 1, and above 0 only with"
                 " road=True: a place that isn't carried can't differ from the one shown"
+            )
+        if not 0 <= self.course_m < math.inf:
+            raise ValueError(
+                f"course_m={self.course_m}; accepted: 0 (no course) or its length in metres"
             )
         if self.lead and not (self.road and self.camera):
             raise ValueError(

@@ -40,6 +40,7 @@ class Drives:
     episode_N: NDArray[np.int64]
     mirrored: bool = False  # left and right change places
     exposure: float = 1.0  # pictures are so much brighter; what gets too bright is cut off
+    driven_m_N: NDArray[np.float64] | None = None  # since the set began, where it is one drive
 
     def __len__(self) -> int:
         return len(self.row_of_N)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from world_model.families.car import LEADS
+from world_model.families.car import COURSE, LEADS
 from world_model.families.lead import is_known
 from world_model.families.reprojection import Reprojection
 from world_model.families.road import PLACES
@@ -73,6 +73,12 @@ class WorldTask(WorldBatches):
         if self.model.reprojection is not None and config.view_pairs:
             view_loss = self.view_loss(self.model.reprojection, generator)
             total, log = total + view_loss, log | {"view": view_loss.item()}
+        if self.model.course is not None:
+            course_loss = self.model.course.loss(
+                batch.past_BPChw[:, 0], batch.true_ego_BE[:, COURSE]
+            )
+            total = total + config.course_weight * course_loss
+            log |= {"course": course_loss.item()}
         if self.running is not None and self.running.step == step:
             self.running = self.dream_on(self.running, batch, generator)
         return total, log | {"state": state_loss.item(), "event": event_loss.item()}

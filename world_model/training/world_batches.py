@@ -21,7 +21,7 @@ from world_model.heads import MOTIONS
 from world_model.precision import low_precision
 from world_model.sampling import SamplingConfig
 from world_model.training.data import DataError
-from world_model.training.ego import ego_labels, labelled
+from world_model.training.ego import ego_labels, labelled, with_ways
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig, misled
@@ -30,6 +30,7 @@ from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
 # m/s, rad/s, m, rad, 1/m, of the distance ahead, m/s: what feeds them back isn't exact either
+COURSE_NOISE_M = 2.0
 EGO_NOISE = (0.2, 0.01, 0.1, 0.01, 0.0005, 0.05, 0.5)
 
 
@@ -70,6 +71,7 @@ class WorldTraining:
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
     event_weight: float = 0.03
+    course_weight: float = 0.03  # of the reader that says where on a course a frame was taken
     # nothing else learns from it, so its size means nothing, but to the clipped norm: precise as it gets, its
     # gradient would leave the tokens' a tenth of theirs
     motion_weight: float = 0.001
@@ -102,8 +104,10 @@ class WorldBatches:
             for mirrored in ((False, True) if config.mirror else (False,))
             for exposure in (1.0, *config.exposures)
         ]
-        self.train = self.sides[0]
         self.val = encode_drives(self.checkpoint, config.cache_dir, "val")
+        if config.world.course_m:
+            self.sides, self.val = with_ways(self.sides, self.val, self.model.dt_s)
+        self.train = self.sides[0]
         starts = self.train.drives.window_ends(PAST_ACTIONS, config.rollout_steps + 1)
         # a crashed car stands still whatever the pedals say: nothing to be learned from there on
         crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
@@ -180,10 +184,12 @@ class WorldBatches:
 
     def unsure(self, ego_BE: Tensor, generator: torch.Generator) -> Tensor:
         """The ego state as inexact as what feeds it back."""
-        size = torch.tensor(EGO_NOISE[: ego_BE.shape[1]])
+        size = torch.tensor(EGO_NOISE[: len(self.model.ego_states)])
+        if self.model.course is not None:
+            size = torch.cat([size, torch.tensor([COURSE_NOISE_M])])
         noise = size * torch.randn(ego_BE.shape, generator=generator)
-        distance = slice(LEADS.start, LEADS.start + 1)  # nothing, where it isn't carried
-        noise[:, distance] *= ego_BE[:, distance]
+        if self.model.lead is not None:
+            noise[:, LEADS.start] *= ego_BE[:, LEADS.start]
         return ego_BE + noise
 
     def motion(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
