@@ -100,8 +100,13 @@ def label(frame: Frames, step: int) -> Frames:
     out = frame.copy()
     half = out.shape[0] // 2
     for text, y in ((f"camera  {step * DT_S:.1f} s", 11), ("dream", half + 11)):
-        for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
-            cv2.putText(
-                out, text, (4, y), cv2.FONT_HERSHEY_SIMPLEX, 0.35, colour, width, cv2.LINE_AA
-            )
+        write_on(out, text, (4, y), 0.35)
     return out
+
+
+def write_on(picture: Frames, text: str, place: tuple[int, int], size: float) -> None:
+    """White on black, so that it can be read on any picture."""
+    for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
+        cv2.putText(
+            picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, width, cv2.LINE_AA
+        )

@@ -20,13 +20,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.ego import DT_S
 from simulator.evaluation.envelope import Envelope, measure_envelope
 from simulator.evaluation.intervals import Interval, mean_interval
 from simulator.evaluation.report import Chart, Section, Series, Verdict, samples, table
 from simulator.evaluation.settings import StabilityConfig
+from simulator.evaluation.side_by_side import write_on
 from simulator.evaluation.stability_rollouts import drive_dreams, drive_truth
 from simulator.evaluation.subject import Subject
 from simulator.evaluation.survival import (
@@ -248,15 +248,9 @@ def paint(path: Path, drives: list[Drive], config: StabilityConfig, envelope: En
             if rule and first[rule] <= seconds * SECOND:
                 cv2.rectangle(tile, (0, 0), (tile.shape[1] - 1, tile.shape[0] - 1), (220, 0, 0), 2)
                 label += f": {rule} at {first[rule] * DT_S:.1f} s"
-            write_on(tile, label)
+            write_on(tile, label, (4, 10), 0.3)
             row.append(tile)
         if row:
             rows.append(np.hstack(row))
     if rows:
         cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
-
-
-def write_on(tile: NDArray[np.uint8], label: str) -> None:
-    """White on black, so that it can be read on any picture."""
-    for colour, width in (((0, 0, 0), 2), ((255, 255, 255), 1)):
-        cv2.putText(tile, label, (4, 10), cv2.FONT_HERSHEY_SIMPLEX, 0.3, colour, width)

@@ -91,15 +91,7 @@ class Subject:
 
     def reconstruct(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Encode and decode pictures."""
-        import torch
-
-        tokenizer = self.checkpoint.tokenizer
-        parts = [
-            tokenizer.decode(tokenizer.encode(torch.from_numpy(frames[i : i + 16]))).numpy()
-            for i in range(0, len(frames), 16)
-        ]
-        out: NDArray[np.uint8] = np.concatenate(parts)
-        return out
+        return self.checkpoint.tokenizer.reconstruct(frames)
 
 
 def open_subject(config: EvalConfig, drives: bool = True) -> Subject:

@@ -145,18 +145,9 @@ def tokenizer_of(folder: Path) -> Callable[[Frames], Frames]:
     Raises:
         CheckpointError: no usable checkpoint.
     """
-    import torch
-
     from world_model.checkpoint import load
 
-    tokenizer = load(folder).tokenizer
-
-    def reconstruct(frames: Frames) -> Frames:
-        with torch.no_grad():
-            pictures: Frames = tokenizer.decode(tokenizer.encode(torch.from_numpy(frames))).numpy()
-        return pictures
-
-    return reconstruct
+    return load(folder).tokenizer.reconstruct
 
 
 def _check_fit(episode: Episode, engine: Engine) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from world_model.tokenizer.autoencoder import (
@@ -68,6 +70,14 @@ class Tokenizer(nn.Module):
     def encode(self, frames_BHWC: Tensor) -> tuple[Tensor, ...]:
         """uint8 pictures to K token maps (B, L_k), coarse to fine."""
         return self.quantizer.encode(self.latents(frames_BHWC)).tokens
+
+    def reconstruct(self, frames_NHWC: NDArray[np.uint8], batch: int = 16) -> NDArray[np.uint8]:
+        """Pictures (N, H, W, 3) encoded and decoded."""
+        parts = [
+            self.decode(self.encode(torch.from_numpy(frames_NHWC[i : i + batch]))).numpy()
+            for i in range(0, len(frames_NHWC), batch)
+        ]
+        return np.concatenate([frames_NHWC[:0], *parts])
 
     def draw(self, latent_BChw: Tensor) -> Tensor:
         """Latent maps to pictures (B, 3, H, W), about in [-1, 1], float32."""
