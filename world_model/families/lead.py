@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from world_model.families.reprojection import CameraConfig, Reprojection, centres
+from world_model.families.reprojection import CameraConfig, Reprojection, centres, pairs
 from world_model.layers import Conditioning
 
 FARTHEST_M, NONE_M = 80.0, 75.0
@@ -125,8 +125,8 @@ class Lead(nn.Module):
         mine = is_there.view(-1, 1, 1) * torch.maximum(
             inside(x_B1W, y_BH1), inside(stood_x, stood_y)
         )
-        was = torch.stack(
-            [(x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine)], -1
+        was = pairs(
+            (x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine)
         )
         return torch.lerp(where_BHW2, was, mine.unsqueeze(-1))
 

@@ -135,7 +135,7 @@ class Reprojection(nn.Module):
         pitch_cos, pitch_sin = math.cos(self.camera.pitch_rad), math.sin(self.camera.pitch_rad)
         depth = (pitch_cos * forward - pitch_sin * self.down_HW).clamp_min(0.1)
         height = pitch_sin * forward + pitch_cos * self.down_HW
-        return torch.stack([right / depth / self.reach_x, height / depth / self.reach_y], -1)
+        return pairs(right / depth / self.reach_x, height / depth / self.reach_y)
 
     def forward(
         self,
@@ -166,6 +166,11 @@ def looked_up(picture_BCHW: Tensor, where_BHW2: Tensor) -> Tensor:
     return F.grid_sample(
         picture_BCHW.float(), where_BHW2, padding_mode="border", align_corners=False
     )
+
+
+def pairs(x_BHW: Tensor, y_BHW: Tensor) -> Tensor:
+    """(B, H, W, 2). Planes joined and turned: along the last axis runtimes join number by number."""
+    return torch.stack([x_BHW, y_BHW], 1).permute(0, 2, 3, 1)
 
 
 def centres(count: int) -> Tensor:
