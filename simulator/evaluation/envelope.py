@@ -1,8 +1,8 @@
 """What true frames look like: the range that a dream must not leave, and the level of the drift alarm.
 
-Measured on held-out drives, through the tokenizer: what the tokenizer takes away is no decay of a dream. One
-half of the drives (of a single drive, its first half) says what the reader's features are like, the other how
-far from that true pictures are; all of them give the other ranges.
+Measured on held-out drives (see `Subject.world_drives`), through the tokenizer: what the tokenizer takes away
+is no decay of a dream. One half of the drives (of a single drive, its first half) says what the reader's
+features are like, the other how far from that true pictures are; all of them give the other ranges.
 
 Shapes: N pictures, W successive looks at one drive, F features, L tokens, Q quantities.
 """
@@ -159,7 +159,7 @@ def coded(subject: Subject, frames_NHWC: Frames) -> Coded:
 
 def measure_envelope(subject: Subject) -> Envelope:
     """Ranges of true drives, widened by the configured margin."""
-    config, drives = subject.config.stability, subject.drives
+    config, drives = subject.config.stability, subject.world_drives
     looks, every = window(config.sample_every), config.sample_every
     starts = evenly(drives.window_ends(0, (looks - 1) * every), config.envelope_clips)
     if not len(starts):

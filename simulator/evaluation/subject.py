@@ -39,6 +39,17 @@ class Subject:
         return held_out(self.config, self.checkpoint) if self.given is None else self.given
 
     @cached_property
+    def world_drives(self) -> Drives:
+        """Drives that show what this world looks like: the held-out ones. A single one doesn't, and no test
+        of what was learned is asked here: then those of the training part, if the cache has them."""
+        if self.given is not None or len(np.unique(self.drives.episode_N)) > 1:
+            return self.drives
+        try:
+            return load_drives(self.config.cache, "train")
+        except DataError:  # a cache of held-out drives alone
+            return self.drives
+
+    @cached_property
     def meter(self) -> LoadedMeter:
         """The independent reader of pictures: the chosen one, else the one of the model's camera."""
         if self.config.meter:

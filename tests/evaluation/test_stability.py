@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from simulator.assets import model_dir
 from simulator.evaluation import rollout_store
 from simulator.evaluation.envelope import (
     QUANTITIES,
@@ -15,10 +19,14 @@ from simulator.evaluation.envelope import (
     from_truth,
     picture_statistics,
 )
-from simulator.evaluation.settings import StabilityConfig
+from simulator.evaluation.settings import EvalConfig, StabilityConfig
 from simulator.evaluation.stability import paint, section
 from simulator.evaluation.stability_rollouts import rollout_scenarios, spread_numbers
+from simulator.evaluation.subject import Subject
 from simulator.evaluation.survival import NEVER, Drive, alarm_record, cause, failures
+from world_model.checkpoint import load
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.training.data import load_drives
 
 CONFIG = StabilityConfig(columns_s=(1.0, 2.0, 6.0), sample_every=1, steps=60)
 STEPS = 60
@@ -243,3 +251,39 @@ def test_rollouts_come_back_from_disk_as_they_were(tmp_path):
     assert rollout_store.load(tmp_path / "absent.npz") is None
     path.write_bytes(path.read_bytes()[:100])
     assert rollout_store.load(path) is None
+
+
+def write_cache(root: Path, **lengths: list[int]) -> Path:
+    """A frame cache of black pictures: drives of so many frames in each split."""
+    root.mkdir()
+    shards = []
+    for name, counts in lengths.items():
+        total = sum(counts)
+        np.save(root / f"{name}.frames.npy", np.zeros((total, 2, 4, 3), np.uint8))
+        np.savez(
+            root / f"{name}.steps.npz",
+            action=np.zeros((total, 2)),
+            state=np.zeros((total, len(STATE_HEADS))),
+            events=np.zeros((total, len(EVENT_HEADS))),
+            episode=np.repeat(np.arange(len(counts)), counts),
+        )
+        shards.append({"name": name, "split": name})
+    (root / "index.json").write_text(json.dumps({"shards": shards}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("lengths", "frames"),
+    [
+        ({"train": [30, 30], "val": [20]}, 60),
+        ({"train": [30], "val": [20, 20]}, 40),
+        ({"val": [20]}, 20),
+    ],
+)
+def test_a_single_held_out_drive_does_not_show_the_world(tmp_path, monkeypatch, lengths, frames):
+    cache = write_cache(tmp_path / "cache", **lengths)
+    held_out = load_drives(cache, "val")  # whatever the size of its pictures
+    monkeypatch.setattr("simulator.evaluation.subject.held_out", lambda *given: held_out)
+    town = model_dir("town")
+    subject = Subject(EvalConfig(cache=str(cache)), town, load(town))
+    assert len(subject.world_drives) == frames

@@ -125,9 +125,7 @@ class Lead(nn.Module):
         mine = is_there.view(-1, 1, 1) * torch.maximum(
             inside(x_B1W, y_BH1), inside(stood_x, stood_y)
         )
-        was = pairs(
-            (x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine)
-        )
+        was = pairs((x_B1W / self.view[1]).expand_as(mine), (y_BH1 / self.view[0]).expand_as(mine))
         return torch.lerp(where_BHW2, was, mine.unsqueeze(-1))
 
     def seen(self, lead_B2: Tensor, place_B3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
