@@ -30,15 +30,21 @@ def udacity_highway(path: Folder, output: Output = Path("data/recordings")) -> N
 
 
 @app.command("udacity-lake")
-def udacity_lake(path: Folder, output: Output = Path("data/recordings")) -> None:
-    """The sample drive of Udacity's simulator, track 1."""
-    _run(LAKE, path, output)
+def udacity_lake(
+    path: Annotated[
+        Path, typer.Argument(help="Folder with driving_log.csv and IMG, or as udacity-highway.")
+    ],
+    output: Output = Path("data/recordings"),
+    name: Annotated[str, typer.Option("--set", help="Name of the set.")] = LAKE.name,
+) -> None:
+    """A drive in Udacity's simulator: its sample drive, or one of your own."""
+    _run(LAKE, path, output, name)
 
 
 app.command("commonroad")(commonroad)
 
 
-def _run(source: Source, path: Path, output: Path) -> None:
+def _run(source: Source, path: Path, output: Path, name: str = "") -> None:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -50,5 +56,7 @@ def _run(source: Source, path: Path, output: Path) -> None:
             total += frames
             bar.update(task, description=f"{source.name}: {total} frames")
 
-        written = import_drives(source, path, output, advance)
-    print(f"{len(written)} episodes in {output / source.name}, {total} frames written now")
+        written = import_drives(source, path, output, advance, name)
+    print(
+        f"{len(written)} episodes in {output / (name or source.name)}, {total} frames written now"
+    )

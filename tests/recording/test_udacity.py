@@ -133,3 +133,59 @@ def test_a_wrong_folder_is_explained(tmp_path: Path, source: Source) -> None:
     raw = lake(tmp_path / "raw") if source is HIGHWAY else highway(tmp_path / "raw")
     with pytest.raises(RecordingError, match="expected numbers in columns"):
         import_drives(source, raw, tmp_path / "out")
+
+
+def write_log(folder: Path, times_s: list[float], header: bool, missing: int | None = None) -> Path:
+    """As the simulator writes it on a Windows machine; picture n is plain grey of brightness 3n."""
+    (folder / "IMG").mkdir(parents=True)
+    lines = ["center,left,right,steering,throttle,brake,speed"] * header
+    for n, time_s in enumerate(times_s):
+        whole, thousandths = divmod(round(1000 * time_s), 1000)
+        name = f"center_2016_12_01_13_30_{whole:02d}_{thousandths:03d}.jpg"
+        if n != missing:
+            picture = np.full((160, 320, 3), 3 * n, np.uint8)
+            cv2.imwrite(str(folder / "IMG" / name), picture)
+        lines.append(f"C:\\drives\\IMG\\{name}, left.jpg, right.jpg, 0.5, 0.75, 0.25, 10.0")
+    (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_log_of_the_simulator_is_read_as_it_is(tmp_path: Path, header: bool) -> None:
+    times = [*np.arange(0.0, 2.0, 0.1), *np.arange(10.0, 11.0, 0.05)]  # a pause, then twice as fast
+    written = import_drives(LAKE, write_log(tmp_path / "raw", times, header), tmp_path, name="mine")
+    episodes = list(iterate_episodes(tmp_path / "mine"))
+    assert len(episodes) == len(written)
+    first = [e for e in episodes if e.meta["segment"] == 0]
+    seen = [float(f.mean()) / 3 for e in first for f in e.iterate_frames()]
+    np.testing.assert_allclose(sorted(seen), np.arange(20), atol=0.4)
+    second = [e for e in episodes if e.meta["segment"] == 1]
+    numbers = sorted(float(f.mean()) / 3 for e in second for f in e.iterate_frames())
+    np.testing.assert_allclose(np.diff(numbers), 2, atol=0.5)  # every other one
+    np.testing.assert_allclose(episodes[0].actions[:-1, 0], -0.5 * np.deg2rad(25) / 0.5, rtol=1e-5)
+    np.testing.assert_allclose(episodes[0].steps["speed_mps"], 4.4704)
+    assert episodes[0].meta["set"] == "mine"
+    assert "driver's" in episodes[0].meta["licence"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace("center_2016_12_01", "center"), "doesn't say when"),
+        (lambda text: text.replace("0.75", "much"), "expected numbers"),
+        (lambda text: text.replace(", 10.0", ""), "expected the columns"),
+        (lambda text: text.splitlines()[0], "expected a drive"),
+    ],
+)
+def test_a_log_that_can_not_be_read_says_why(tmp_path: Path, change, words: str) -> None:
+    folder = write_log(tmp_path / "raw", [0.0, 0.1, 0.2], header=True)
+    file = folder / "driving_log.csv"
+    file.write_text(change(file.read_text()))
+    with pytest.raises(RecordingError, match=words):
+        import_drives(LAKE, folder, tmp_path / "out")
+
+
+def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
+    folder = write_log(tmp_path / "raw", [0.1 * n for n in range(12)], True, missing=3)
+    with pytest.raises(RecordingError, match=r"00_300\.jpg is missing"):
+        import_drives(LAKE, folder, tmp_path / "out")

@@ -1,14 +1,15 @@
 """Imports Udacity's two recorded drives (a real highway, a simulated lake track) as episodes.
 
-Source folders hold `actions.csv` and shards `frames_NN.npz` of JPEG pictures; units are converted to
-ours, labels that the source lacks stay absent, and both are written down in each episode's meta.
+Source folders hold `actions.csv` and shards `frames_NN.npz` of JPEG pictures, or what the simulator itself
+writes (`driving_log`); units are converted to ours, labels that the source lacks stay absent, and both are
+written down in each episode's meta.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from simulator.ego import DT_S, FULL_LOCK_RAD, WHEELBASE_M
 from simulator.recording.episode import EpisodeWriter, episode_paths
 from simulator.recording.errors import RecordingError
+from simulator.recording.importers.driving_log import LOG, LOG_NOTES, DrivingLog
 
 FRAME_HEIGHT, FRAME_WIDTH = 128, 256
 EPISODE_S = 60.0
@@ -102,9 +104,12 @@ SOURCES = {"udacity-highway": HIGHWAY, "udacity-lake": LAKE}
 
 
 def import_drives(
-    source: Source, folder: Path, output: Path, progress: Callable[[int], None] = lambda n: None
-) -> list[Path]:
+    source: Source, folder: Path, output: Path, progress: Callable[[int], None] = lambda n: None,
+    name: str = "",
+) -> list[Path]:  # fmt: skip
     """Write the drives in `folder` as 10 Hz episodes `output/<name>/...`; return all their paths.
+
+    Without a `name` the set has the source's.
 
     Each stretch of consecutive frames is cut at about `EPISODE_S`; its last `VAL_SHARE` of time is
     split "val" in every phase, so that no picture of it is ever seen in training. Episodes that
@@ -114,16 +119,22 @@ def import_drives(
     Raises:
         RecordingError: the folder lacks something, or the disk refuses.
     """
-    table = _read_table(folder / "actions.csv", source.columns)
-    pictures = _Pictures(folder)
+    pictures: DrivingLog | _Pictures
+    if source is LAKE and (folder / LOG).is_file():
+        pictures = DrivingLog(folder)
+        table, source = pictures.table, replace(source, notes={**source.notes, **LOG_NOTES})
+    else:
+        table = _read_table(folder / "actions.csv", source.columns)
+        pictures = _Pictures(folder)
+    root = output / (name or source.name)
     written = []
-    for name, rows, meta in _plan(source, table):
-        path = output / source.name / name
+    for part, rows, meta in _plan(source, table):
+        path = root / part
         written.append(path)
         if not path.exists():
-            _write_episode(source, path, rows, meta, table, pictures)
+            _write_episode(source, path, rows, {**meta, "set": root.name}, table, pictures)
             progress(len(rows))
-    stale = set(episode_paths(output / source.name)) - set(written)
+    stale = set(episode_paths(root)) - set(written)
     if stale:
         raise RecordingError(f"{sorted(stale)[0]} is of another import; delete {output} and repeat")
     return written
@@ -153,7 +164,7 @@ def _write_episode(
     rows: NDArray[np.int64],
     meta: dict[str, Any],
     table: Table,
-    pictures: _Pictures,
+    pictures: DrivingLog | _Pictures,
 ) -> None:
     steer, accelerate, speed = source.convert(table)
     # The action after frame t lasts until frame t+1: the mean of the source's values in between.
@@ -167,7 +178,6 @@ def _write_episode(
     full_meta = {
         **source.notes,
         **meta,
-        "set": source.name,
         "dt_s": DT_S,
         "derived": {"yaw_rate_radps": f"speed_mps * tan(road-wheel angle) / {WHEELBASE_M} m"},
         "clipped_actions": clipped,
@@ -177,7 +187,7 @@ def _write_episode(
     with EpisodeWriter(path, full_meta) as writer:
         for step, row in enumerate(rows):
             writer.add(
-                pictures.read(int(table["frame"][row])),
+                _as_ours(pictures.read(int(table["frame"][row]))),
                 None if step == last else actions[step],
                 state={"speed_mps": speed[row], "yaw_rate_radps": yaw_rate[row]},
                 time_s=float(table["time_s"][row]),
@@ -205,7 +215,7 @@ class _Pictures:
             self._where.update({int(n): (shard, i) for i, n in enumerate(numbers)})
 
     def read(self, number: int) -> NDArray[np.uint8]:
-        """Frame `number`, (128, 256, 3) RGB."""
+        """Frame `number`, (H, W, 3) BGR."""
         if number not in self._where:
             raise RecordingError(f"no shard holds frame {number}; fetch the data set again")
         shard, index = self._where[number]
@@ -216,10 +226,16 @@ class _Pictures:
         bgr = cv2.imdecode(jpeg[offset[index] : offset[index + 1]], cv2.IMREAD_COLOR)
         if bgr is None:
             raise RecordingError(f"{shard}: frame {number} is no JPEG picture; fetch it again")
-        if bgr.shape[:2] != (FRAME_HEIGHT, FRAME_WIDTH):
-            bgr = cv2.resize(bgr, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_CUBIC)
-        rgb: NDArray[np.uint8] = np.ascontiguousarray(bgr[..., ::-1])
-        return rgb
+        return np.asarray(bgr, np.uint8)
+
+
+def _as_ours(bgr_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture of any size, (128, 256, 3) RGB."""
+    height, width = bgr_HWC.shape[:2]
+    if (height, width) != (FRAME_HEIGHT, FRAME_WIDTH):
+        way = cv2.INTER_AREA if width > FRAME_WIDTH else cv2.INTER_CUBIC
+        bgr_HWC = np.asarray(cv2.resize(bgr_HWC, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=way))
+    return np.ascontiguousarray(bgr_HWC[..., ::-1])
 
 
 def _read_table(file: Path, columns: tuple[str, ...]) -> Table:
