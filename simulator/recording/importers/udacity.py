@@ -153,6 +153,8 @@ def _plan(source: Source, table: Table) -> Iterator[tuple[str, NDArray[np.int64]
             inside = (time_s[rows] >= cuts_s[piece]) & (time_s[rows] < cuts_s[piece + 1])
             for phase in range(source.stride):
                 chosen = rows[inside][phase :: source.stride]
+                if len(chosen) < 2:  # no drive: a stretch of a second has no tenth to hold out
+                    continue
                 split = "val" if piece == pieces else "train"
                 name = f"segment{int(segment):02d}_piece{piece:02d}_phase{phase}"
                 yield name, chosen, {"split": split, "segment": int(segment), "phase": phase}
