@@ -46,6 +46,9 @@ def closed_loop(
     figures: dict[str, Any] = {
         "env": settings.env,
         "policies": {name: summary(part) for name, part in by_policy.items()},
+        "better_by": {
+            name: gained.to_json() for name, gained in paired(by_policy, settings.policies).items()
+        },
         "critical": critical_check(by_policy[CONSTANT]),
         "errors": errors(rows),
     }
@@ -53,7 +56,12 @@ def closed_loop(
         "closed_loop",
         f"Closed loop: policies in {WORLDS[settings.env]}",
         figures,
-        (score_table(by_policy), place_table(by_policy, settings.policies), *error_table(rows)),
+        (
+            score_table(by_policy),
+            *paired_table(by_policy, settings.policies),
+            place_table(by_policy, settings.policies),
+            *error_table(rows),
+        ),
         (notes(course, rows, settings.env),),
         verdicts=verdicts(by_policy, settings.policies[0], settings.env, course),
         samples=tuple(score_samples(name, part) for name, part in by_policy.items()),
@@ -110,6 +118,31 @@ def score_table(by_policy: dict[str, list[Row]]) -> Table:
         lines.append((name, str(spread), *rest, str(len(rows)), str(errors)))
     columns = ("policy", "drive score [95 %]", *list(HEADINGS.values())[1:], "drives", "errors")
     return table("Scores, means over scenarios and seeds", columns, lines)
+
+
+def paired(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> dict[str, Interval]:
+    """By how much the first of the judged policies scores more than each other one at the same places."""
+    rows = by_policy[judged[0]]
+    mine, groups = values(rows, "drive_score"), np.array([row.scenario for row in rows])
+    return {
+        name: mean_interval(mine - values(by_policy[name], "drive_score"), groups)
+        for name in dict.fromkeys(judged[1:])
+        if name != judged[0]
+    }
+
+
+def paired_table(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> tuple[Table, ...]:
+    """The judged policies beside each other; no table where there is one alone."""
+    lines = [
+        (name, str(gained), said(gained)) for name, gained in paired(by_policy, judged).items()
+    ]
+    columns = ("than", "drive score more by [95 %]", "better?")
+    return (table(f"{judged[0]}, place by place", columns, lines),) if lines else ()
+
+
+def said(gained: Interval) -> str:
+    """Of a difference: whether its interval holds zero."""
+    return "yes" if gained.low > 0 else "no, worse" if gained.high < 0 else "unclear"
 
 
 def place_table(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> Table:
