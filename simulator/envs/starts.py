@@ -26,26 +26,20 @@ def choose_start(
     Raises:
         ValueError: nothing to start from under that name; names what there is.
     """
+    own = scenario if isinstance(scenario, scenarios.Scenario) else None
     if isinstance(context, (str, Path)):
         context = read_context(Path(context))
     if isinstance(context, Context):
-        own = scenario if isinstance(scenario, scenarios.Scenario) else context.scenario
-        return context, _duration_s(own)
+        return context, _duration_s(own or context.scenario)
     if context is not None and not isinstance(context, (int, np.integer)):
         raise ValueError(
             f"context={context!r}; accepted: a number, the path of a recording, a Context, or None"
         )
-    wanted: str | scenarios.Scenario
-    if isinstance(scenario, scenarios.Scenario):
-        name, wanted = scenario.name, scenario
-    else:
-        name = str(scenario)
-        known = library.scenarios()
-        if name == "random" and known:
-            name = known[int(generator.integers(len(known)))]
-        wanted = name
+    name = own.name if own else str(scenario)
+    if own is None and name == "random" and (known := library.scenarios()):
+        name = known[int(generator.integers(len(known)))]
     start = library.choose(name, generator, None if context is None else int(context))
-    return start, _duration_s(wanted)
+    return start, _duration_s(own or name)
 
 
 def _duration_s(scenario: str | scenarios.Scenario) -> float:

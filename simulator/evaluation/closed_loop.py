@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.assets import model_folder
 from simulator.evaluation.episodes import REPLAY
-from simulator.evaluation.intervals import Interval, mean_interval
+from simulator.evaluation.intervals import Interval, mean_interval, verdict
 from simulator.evaluation.policies import BLIND
 from simulator.evaluation.report import Samples, Section, Table, Verdict, cell, samples, table
 from simulator.evaluation.scores import TERMS
@@ -133,16 +133,13 @@ def paired(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> dict[str, 
 
 def paired_table(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> tuple[Table, ...]:
     """The judged policies beside each other; no table where there is one alone."""
+    answers = {"better": "yes", "worse": "no, worse", "unclear": "unclear"}
     lines = [
-        (name, str(gained), said(gained)) for name, gained in paired(by_policy, judged).items()
+        (name, str(gained), answers[verdict(gained)])
+        for name, gained in paired(by_policy, judged).items()
     ]
     columns = ("than", "drive score more by [95 %]", "better?")
     return (table(f"{judged[0]}, place by place", columns, lines),) if lines else ()
-
-
-def said(gained: Interval) -> str:
-    """Of a difference: whether its interval holds zero."""
-    return "yes" if gained.low > 0 else "no, worse" if gained.high < 0 else "unclear"
 
 
 def place_table(by_policy: dict[str, list[Row]], judged: Sequence[str]) -> Table:

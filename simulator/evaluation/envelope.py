@@ -195,7 +195,8 @@ def fitting_half(episode_K: NDArray[np.integer]) -> NDArray[np.bool_]:
     order = np.unique(episode_K, return_inverse=True)[1]
     if order.max():
         return np.asarray(order % 2 == 0)
-    return np.asarray(np.arange(len(order)) < (len(order) // 2 if len(order) >= 4 else len(order)))
+    count = len(order)
+    return np.arange(count) < (count // 2 if count >= 4 else count)
 
 
 def from_truth(

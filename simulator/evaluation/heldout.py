@@ -37,11 +37,11 @@ def with_drives(config: EvalConfig, say: Callable[[str], None], data: Path = DAT
     """
     if config.cache != EvalConfig().cache:
         return config
-    own = meter_dir(stated_name(config.model))
-    if own != meter_dir(REFERENCE):
+    name = stated_name(config.model)
+    if meter_dir(name) != meter_dir(REFERENCE):
         raise DataError(
             f"model {config.model!r} dreams of drives with a camera of its own, and {config.cache} holds the"
-            f" reference world's: name their frame cache, as in --cache data/cache/udacity_{config.model}"
+            f" reference world's: name their frame cache, as in --cache data/cache/udacity_{name}"
             " (docs/recordings.md says how those drives are imported)"
         )
     if (Path(config.cache) / "index.json").is_file():

@@ -41,6 +41,15 @@ class Interval:
         return {k: None if v != v else v for k, v in asdict(self).items()}
 
 
+def verdict(gained: Interval) -> str:
+    """Of an advantage, in words; "unclear" where the interval holds zero."""
+    if gained.low > 0:
+        return "better"
+    if gained.high < 0:
+        return "worse"
+    return "unclear"
+
+
 def mean_interval(
     values_N: NDArray[Any], drive_N: NDArray[Any], weight_N: NDArray[Any] | None = None
 ) -> Interval:

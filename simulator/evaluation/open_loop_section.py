@@ -7,7 +7,7 @@ import math
 from simulator.ego import DT_S
 from simulator.evaluation import perceptual
 from simulator.evaluation.foreboding import foreboding
-from simulator.evaluation.intervals import Interval
+from simulator.evaluation.intervals import Interval, verdict
 from simulator.evaluation.open_loop_clips import (
     COMPARISONS,
     DRAWN,
@@ -112,15 +112,6 @@ SAMPLED: dict[str, Better] = {
     "motion_error": "lower", **{f"mae_{name}": "lower" for name in STATE_HEADS},
 }  # fmt: skip
 """Of the dream, clip by clip."""
-
-
-def verdict(gained: Interval) -> str:
-    """In words; "unclear" where the interval holds zero."""
-    if gained.low > 0:
-        return "better"
-    if gained.high < 0:
-        return "worse"
-    return "unclear"
 
 
 def columns(clips: Clips) -> tuple[str, ...]:

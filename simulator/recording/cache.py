@@ -116,23 +116,25 @@ def build_cache(
     cache_dir.mkdir(parents=True, exist_ok=True)
     index = _read_index(cache_dir, missing_ok=True)
     for chosen in SPLITS if split is None else (split,):
-        for batch in _batches(_new_episodes(roots, index, chosen)):
+        found, moved = _new_episodes(roots, index, chosen)
+        if moved:
+            _write_index(cache_dir, index)
+        for batch in _batches(found):
             entry = _write_shard(cache_dir, index, chosen, batch, progress)
             index["shards"].append(entry)
             _write_index(cache_dir, index)
-    _write_index(cache_dir, index)  # drives may lie elsewhere
     return FrameCache(cache_dir, split or "train")
 
 
 def _new_episodes(
     roots: Sequence[Path], index: dict[str, Any], split: str
-) -> list[tuple[Path, dict[str, Any], str]]:
+) -> tuple[list[tuple[Path, dict[str, Any], str]], bool]:
     """Path, meta and digest of each drive of the split that the cache lacks. One that lies elsewhere by now
-    is the same drive; `index` is told where."""
+    is the same drive: `index` is told where, and the second value is True."""
     entries = [entry for shard in index["shards"] for entry in shard["episodes"]]
     known = {entry["digest"]: entry for entry in entries}
     paths = {entry["path"] for entry in entries}
-    found = []
+    found, moved = [], False
     for path in (path for root in roots for path in episode_paths(root)):
         meta = read_meta(path)
         if meta["split"] != split:
@@ -140,6 +142,7 @@ def _new_episodes(
         digest = hashlib.blake2b((path / "meta.json").read_bytes(), digest_size=16).hexdigest()
         key = str(path.resolve())
         if digest in known:
+            moved |= known[digest]["path"] != key
             known[digest]["path"] = key
         elif key in paths:
             raise RecordingError(
@@ -147,7 +150,7 @@ def _new_episodes(
             )
         else:
             found.append((path, meta, digest))
-    return found
+    return found, moved
 
 
 def _batches(

@@ -26,7 +26,7 @@ def _imports() -> None:
 @app.command("udacity-highway")
 def udacity_highway(path: Folder, output: Output = Path("data/recordings")) -> None:
     """A real highway drive (Udacity Challenge 2), 20 Hz -> two phases of 10 Hz."""
-    _run(HIGHWAY, path, output)
+    _run(HIGHWAY, path, output, HIGHWAY.name)
 
 
 @app.command("udacity-lake")
@@ -44,7 +44,7 @@ def udacity_lake(
 app.command("commonroad")(commonroad)
 
 
-def _run(source: Source, path: Path, output: Path, name: str = "") -> None:
+def _run(source: Source, path: Path, output: Path, name: str) -> None:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -57,6 +57,4 @@ def _run(source: Source, path: Path, output: Path, name: str = "") -> None:
             bar.update(task, description=f"{source.name}: {total} frames")
 
         written = import_drives(source, path, output, advance, name)
-    print(
-        f"{len(written)} episodes in {output / (name or source.name)}, {total} frames written now"
-    )
+    print(f"{len(written)} episodes in {output / name}, {total} frames written now")

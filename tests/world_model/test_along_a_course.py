@@ -11,17 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_model.checkpoint import save
 from world_model.engine.eager import EagerEngine
 from world_model.families import make_world
 from world_model.families.car import COURSE
 from world_model.families.course import Course
 from world_model.heads import MOTIONS
 from world_model.training.ego import with_ways
-from world_model.training.loop import LoopConfig
-from world_model.training.start import widened
 from world_model.training.world import WorldTask
-from world_model.training.world_batches import WorldTraining
 
 LAP_M = 60.0
 ROUND = replace(tiny.SEEING, course_m=LAP_M)
@@ -67,10 +63,7 @@ def test_a_length_that_makes_no_sense_is_refused(length_m):
 def test_it_begins_as_if_it_were_not_there():
     torch.manual_seed(0)
     plain = make_world("var", tiny.SEEING, tiny.QUANTIZER)
-    world = make_world("var", ROUND, tiny.QUANTIZER)
-    own = world.state_dict()
-    given = plain.state_dict()
-    world.load_state_dict(own | {k: widened(k, v, own[k].shape) for k, v in given.items()})
+    world = tiny.with_parts(plain, ROUND)
     actions, state = torch.rand(3, 4, 2), torch.tensor([[5.0, 0.1, 30.0]] * 3)
     told = world.told(actions, state).condition_BD
     assert torch.equal(told, plain.told(actions, state[:, :MOTIONS]).condition_BD)
@@ -81,13 +74,8 @@ def engine():
     return EagerEngine(tiny.random_checkpoint(size=ROUND, known_heads=MOVES), 2, "cpu", "float32")
 
 
-def begin(engine):
-    frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
-    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
-
-
 def test_a_dream_begins_where_its_frames_were_taken_and_goes_on_by_its_speed(engine):
-    begin(engine)
+    tiny.begin(engine)
     start = engine.state["ego_BE"]
     read = engine.world.course.read(torch.from_numpy(engine.latent))
     assert start[:, COURSE].tolist() == pytest.approx(read.tolist())
@@ -98,7 +86,7 @@ def test_a_dream_begins_where_its_frames_were_taken_and_goes_on_by_its_speed(eng
 
 
 def test_the_picture_follows_the_course(engine):
-    begin(engine)
+    tiny.begin(engine)
     state, noise = engine.state, np.full((2, engine.noise), 0.5, np.float32)
     elsewhere = state["ego_BE"].copy()
     elsewhere[:, COURSE] = (elsewhere[:, COURSE] + LAP_M / 2) % LAP_M
@@ -111,21 +99,7 @@ def test_the_picture_follows_the_course(engine):
 
 @pytest.fixture
 def task(tmp_path):
-    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
-    checkpoint = tiny.random_checkpoint(size=ROUND)
-    save(tmp_path / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
-    return WorldTask(
-        WorldTraining(
-            cache_dir=str(cache),
-            tokenizer=str(tmp_path / "model"),
-            world=ROUND,
-            batch=8,
-            rollout_share=0.5,
-            rollout_steps=4,
-            view_pairs=1,
-            loop=LoopConfig(run_dir=str(tmp_path / "run")),
-        )
-    )
+    return WorldTask(tiny.training(tmp_path, ROUND, batch=8, rollout_share=0.5, view_pairs=1))
 
 
 def test_frames_are_labelled_by_the_way_since_the_set_began_the_held_out_end_too(task):

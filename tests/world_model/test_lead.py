@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_model.checkpoint import save
 from world_model.engine.base import EVENT_HEADS
 from world_model.engine.eager import EagerEngine
 from world_model.families import make_world
@@ -24,9 +24,8 @@ from world_model.training.ego import ego_labels
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig
 from world_model.training.outcome import fit_outcome, offset_of_lane_before
-from world_model.training.start import widened
 from world_model.training.world import WorldTask
-from world_model.training.world_batches import WorldBatches, WorldTraining
+from world_model.training.world_batches import WorldBatches
 from world_model.training.world_run import begun
 
 CAR = replace(tiny.SEEING, road=True, lead=True)
@@ -102,9 +101,7 @@ def test_the_nearer_the_more_cells_and_none_where_there_is_no_vehicle(distance, 
 def test_it_begins_as_if_it_were_not_there_and_the_picture_follows_it():
     torch.manual_seed(0)
     plain = make_world("var", replace(CAR, lead=False), tiny.QUANTIZER)
-    world = make_world("var", CAR, tiny.QUANTIZER)
-    own, old = world.state_dict(), plain.state_dict()
-    world.load_state_dict(own | {k: widened(k, v, own[k].shape) for k, v in old.items()})
+    world = tiny.with_parts(plain, CAR)
     checkpoint = tiny.random_checkpoint(size=CAR)
     quantizer = checkpoint.tokenizer.quantizer
     past, actions = torch.randn(2, 3, *LATENT), torch.rand(2, 4, 2)
@@ -129,8 +126,7 @@ def test_it_begins_as_if_it_were_not_there_and_the_picture_follows_it():
 def test_an_engine_carries_it_where_distances_were_labelled(labelled):
     known = (*KNOWN, "lead_distance_m") if labelled else KNOWN
     engine = EagerEngine(tiny.random_checkpoint(size=CAR, known_heads=known), 2, "cpu", "float32")
-    frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
-    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
+    tiny.begin(engine)
     begun = engine.state["ego_BE"][:, LEADS]
     if labelled:
         assert begun[:, 1].tolist() == [3.0, 3.0]  # as fast as the car: nothing else is known
@@ -296,17 +292,7 @@ def test_the_place_says_what_happened_where_the_picture_does_not():
 
 @pytest.fixture
 def batches(tmp_path):
-    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
-    checkpoint = tiny.random_checkpoint(size=CAR)
-    save(tmp_path / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
-    config = WorldTraining(
-        cache_dir=str(cache),
-        tokenizer=str(tmp_path / "model"),
-        world=CAR,
-        rollout_steps=4,
-        context_flip=0.0,
-        forget_share=0.0,
-    )
+    config = tiny.training(tmp_path, CAR, context_flip=0.0, forget_share=0.0)
     return lambda share: WorldBatches(replace(config, misled=MisledConfig(swapped_share=share)))
 
 
@@ -401,23 +387,14 @@ def test_a_car_in_the_next_lane_is_beside_the_old_one_until_its_picture_shows_it
 
 
 def test_a_training_begins_with_the_road_edges_of_its_drives(tmp_path):
-    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
-    with np.load(cache / "0000.steps.npz") as written:
+    loop = LoopConfig(run_dir=str(tmp_path / "run"), steps=1)
+    config = tiny.training(tmp_path, CAR, batch=2, view_pairs=1, loop=loop)
+    file = Path(config.cache_dir) / "0000.steps.npz"
+    with np.load(file) as written:
         steps = dict(written)
     steps["state"][:, 2] = np.tile(np.linspace(0.0, -4.0, 40), 2)
     steps["events"][:, EVENT_HEADS.index("offroad")] = steps["state"][:, 2] < -3
-    np.savez(cache / "0000.steps.npz", **steps)
-    checkpoint = tiny.random_checkpoint(size=CAR)
-    save(tmp_path / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
-    config = WorldTraining(
-        cache_dir=str(cache),
-        tokenizer=str(tmp_path / "model"),
-        world=CAR,
-        batch=2,
-        rollout_steps=4,
-        view_pairs=1,
-        loop=LoopConfig(run_dir=str(tmp_path / "run"), steps=1),
-    )
+    np.savez(file, **steps)
     task = begun(config)
     wanted = Outcome()
     fit_outcome(wanted, task.train.drives, config.loop.seed)

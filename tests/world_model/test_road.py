@@ -11,14 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_model.checkpoint import save
 from world_model.engine.eager import EagerEngine
 from world_model.families import make_world
 from world_model.families.road import BELIEF, NUDGE_M, NUDGE_RAD, PLACES, Road
 from world_model.heads import MOTIONS
 from world_model.training.misled import MisledConfig
-from world_model.training.start import widened
-from world_model.training.world_batches import WorldBatches, WorldTraining
+from world_model.training.world_batches import WorldBatches
 
 ROAD = replace(tiny.SEEING, road=True)
 LATENT = (tiny.QUANTIZER.channels, *tiny.QUANTIZER.scales[-1])
@@ -127,10 +125,7 @@ def test_a_share_that_makes_no_sense_is_refused(road, gain):
 def test_it_begins_as_if_it_were_not_there():
     torch.manual_seed(0)
     plain = make_world("var", tiny.SEEING, tiny.QUANTIZER)
-    world = make_world("var", ROAD, tiny.QUANTIZER)
-    own = world.state_dict()
-    given = plain.state_dict()
-    world.load_state_dict(own | {k: widened(k, v, own[k].shape) for k, v in given.items()})
+    world = tiny.with_parts(plain, ROAD)
     actions, state = torch.rand(3, 4, 2), ego(5.0, 0.1, 1.0, 0.1, 0.01).repeat(3, 1)
     told = world.told(actions, state).condition_BD
     assert torch.equal(told, plain.told(actions, state[:, :MOTIONS]).condition_BD)
@@ -142,13 +137,8 @@ def engine():
     return EagerEngine(tiny.random_checkpoint(size=ROAD, known_heads=known), 2, "cpu", "float32")
 
 
-def begin(engine):
-    frames = tiny.random_frames(6).reshape(2, 3, tiny.HEIGHT, tiny.WIDTH, 3)
-    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
-
-
 def test_the_picture_follows_the_place(engine):
-    begin(engine)
+    tiny.begin(engine)
     state, noise = engine.state, np.full((2, engine.noise), 0.5, np.float32)
     assert state["ego_BE"].shape == (2, 5)
     assert np.abs(state["ego_BE"][:, PLACES]).min() > 0  # read in the frames that were given
@@ -160,7 +150,7 @@ def test_the_picture_follows_the_place(engine):
 
 
 def test_the_car_is_where_the_motion_put_it_whatever_the_picture_shows(engine):
-    begin(engine)
+    tiny.begin(engine)
     tiny.in_the_middle(engine.world)
     askew = np.float32([[10, 0, 1.0, 0.1, 0], [10, 0, 1.0, 0.1, 0]])
     engine.state = {**engine.state, "ego_BE": askew}
@@ -188,27 +178,17 @@ def test_the_heads_are_not_told_the_place(engine):
 def test_what_was_never_labelled_is_not_carried():
     checkpoint = tiny.random_checkpoint(size=ROAD, known_heads=("speed_mps", "yaw_rate_radps"))
     engine = EagerEngine(checkpoint, 2, "cpu", "float32")
-    begin(engine)
+    tiny.begin(engine)
     engine.step(np.zeros((2, 2), np.float32), np.zeros((2, engine.noise), np.float32))
     assert not engine.state["ego_BE"][:, PLACES].any()
     assert engine.state["ego_BE"][:, :MOTIONS].any()
 
 
 def test_some_contexts_are_seen_askew_and_told_the_true_place(tmp_path):
-    cache = tiny.write_cache(tmp_path / "cache", {"train": [40, 40], "val": [30]})
-    folder = tmp_path / "model"
-    checkpoint = tiny.random_checkpoint(size=ROAD)
-    save(folder, checkpoint.config, checkpoint.tokenizer, checkpoint.world)
+    config = tiny.training(tmp_path, ROAD, context_flip=0.0, forget_share=0.0)
     drawn = []
     for share in (0.0, 0.5):
-        config = WorldTraining(
-            cache_dir=str(cache),
-            tokenizer=str(folder),
-            world=ROAD,
-            rollout_steps=4,
-            misled=MisledConfig(turned_share=share),
-        )
-        batches = WorldBatches(replace(config, context_flip=0.0, forget_share=0.0))
+        batches = WorldBatches(replace(config, misled=MisledConfig(turned_share=share)))
         drawn.append(batches.windows(16, torch.Generator().manual_seed(0)))
     straight, askew = drawn
     differs = (straight.past_BPChw != askew.past_BPChw).flatten(2).any(2)

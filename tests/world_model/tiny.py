@@ -9,19 +9,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from world_model.checkpoint import Checkpoint, ModelConfig
+from world_model.checkpoint import Checkpoint, ModelConfig, save
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
+from world_model.engine.eager import EagerEngine
 from world_model.families import World, WorldConfig, make_world
 from world_model.families.reprojection import CameraConfig
 from world_model.heads import PLACES
 from world_model.tokenizer.autoencoder import AutoencoderConfig
 from world_model.tokenizer.model import Tokenizer, TokenizerConfig
 from world_model.tokenizer.quantizer import QuantizerConfig
+from world_model.training.loop import LoopConfig
+from world_model.training.start import widened
+from world_model.training.world_batches import WorldTraining
 
 HEIGHT, WIDTH = 32, 64
 COLUMNS = 4  # the bar stands in one of these, each as wide as a cell of the latent map
@@ -64,6 +69,30 @@ def in_the_middle(world: World, lead_m: float = 0.0) -> None:
     world.reader.mean.weight.zero_()
     scale = world.reader.scale_S[PLACES]
     world.reader.mean.bias.copy_(torch.tensor([0.0, 0.0, 0.0, lead_m]) / scale)
+
+
+def with_parts(old: World, size: WorldConfig) -> World:
+    """A world of that size that begins with another's weights; parts that one lacked are as they are made."""
+    world = make_world("var", size, QUANTIZER)
+    own = world.state_dict()
+    grown = {k: widened(k, v, own[k].shape) for k, v in old.state_dict().items()}
+    world.load_state_dict(own | grown)
+    return world
+
+
+def begin(engine: EagerEngine) -> None:
+    """Two dreams, of frames that are noise, at 3 m/s and 3 rad/s."""
+    frames = random_frames(6).reshape(2, 3, HEIGHT, WIDTH, 3)
+    engine.reset(frames, np.zeros((2, 3, 2), np.float32), np.full((2, 3, 2), 3.0, np.float32))
+
+
+def training(folder: Path, size: WorldConfig, **changes: Any) -> WorldTraining:
+    """The training of an untrained model of that size on three drives; all of it lies in the folder."""
+    cache = write_cache(folder / "cache", {"train": [40, 40], "val": [30]})
+    checkpoint = random_checkpoint(size=size)
+    save(folder / "model", checkpoint.config, checkpoint.tokenizer, checkpoint.world)
+    given = {"rollout_steps": 4, "loop": LoopConfig(run_dir=str(folder / "run")), **changes}
+    return WorldTraining(cache_dir=str(cache), tokenizer=str(folder / "model"), world=size, **given)
 
 
 def random_frames(count: int, seed: int = 0) -> NDArray[np.uint8]:

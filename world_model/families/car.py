@@ -18,7 +18,7 @@ from world_model.families.course import Course
 from world_model.families.lead import Lead
 from world_model.families.outcome import Outcome
 from world_model.families.reprojection import CameraConfig
-from world_model.families.road import PLACES, Road
+from world_model.families.road import PLACES, Road, way_driven
 from world_model.heads import EGO_SCALES, MOTIONS, StateReader
 from world_model.layers import Conditioning
 
@@ -80,8 +80,10 @@ class Car(nn.Module):
     def told(self, actions_BMA: Tensor, ego_BE: Tensor) -> Told:
         """What the next picture is told, of the last four actions and the ego state before the newest."""
         condition, footprint = self.moving(actions_BMA, ego_BE), None
+        if self.ego_size == MOTIONS:
+            return Told(condition, footprint)
+        motion_B2 = self.reader.kinematics(actions_BMA, ego_BE)[0].detach()
         if self.road is not None:
-            motion_B2 = self.reader.kinematics(actions_BMA, ego_BE)[0].detach()
             place_B3 = self.road.expected(ego_BE, motion_B2)
             condition = condition + self.road(place_B3)
             if self.lead is not None:
@@ -90,14 +92,13 @@ class Car(nn.Module):
                 condition = condition + self.lead(lead_B2, motion_B2[:, 0])
                 footprint = self.lead.footprint(lead_B2, place_B3)
         if self.course is not None:
-            motion_B2 = self.reader.kinematics(actions_BMA, ego_BE)[0].detach()
             condition = condition + self.course(self.along(ego_BE, motion_B2))
         return Told(condition, footprint)
 
     def along(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
         """Metres along the course (B,) after a step that ends with this speed and yaw rate."""
         assert self.course is not None
-        way = self.dt_s * (ego_BE[:, 0] + motion_B2[:, 0]) / 2
+        way = way_driven(ego_BE, motion_B2, self.dt_s)
         return self.course.after(ego_BE[:, COURSE], way)
 
     def read(

@@ -69,8 +69,8 @@ class Road(nn.Module):
         return out
 
     def way(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
-        """Metres driven in a step that ends with this speed and yaw rate (B,)."""
-        return self.dt_s * (ego_BE[:, 0] + motion_B2[:, 0]) / 2
+        """See `way_driven`."""
+        return way_driven(ego_BE, motion_B2, self.dt_s)
 
     def expected(self, ego_BE: Tensor, motion_B2: Tensor) -> Tensor:
         """The place after a step that ends with this speed and yaw rate: the lane goes on as it bent."""
@@ -108,3 +108,8 @@ class Road(nn.Module):
         usual = torch.tensor((USUAL_M, USUAL_RAD), device=away_B2.device)
         readable_B1 = (2 - carried_B3[:, :2].abs() / usual).clamp(0, 1).amin(1, keepdim=True)
         return readable_B1 * torch.minimum(torch.maximum(gain * beyond_B2, -most), most)
+
+
+def way_driven(ego_BE: Tensor, motion_B2: Tensor, dt_s: float) -> Tensor:
+    """Metres driven in a step that ends with this speed and yaw rate (B,)."""
+    return dt_s * (ego_BE[:, 0] + motion_B2[:, 0]) / 2

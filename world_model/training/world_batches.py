@@ -30,8 +30,8 @@ from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
 # m/s, rad/s, m, rad, 1/m, of the distance ahead, m/s: what feeds them back isn't exact either
-COURSE_NOISE_M = 2.0
 EGO_NOISE = (0.2, 0.01, 0.1, 0.01, 0.0005, 0.05, 0.5)
+COURSE_NOISE_M = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class DrivingLog:
                 f"{self.file}: {name!r} doesn't say when it was taken; expected a name such as"
                 " center_2016_12_01_13_30_48_287.jpg"
             )
-        return datetime.strptime(stamp[1] + "000", "%Y_%m_%d_%H_%M_%S_%f").timestamp()
+        return datetime.strptime(stamp[1], "%Y_%m_%d_%H_%M_%S_%f").timestamp()
 
     @staticmethod
     def _found(folder: Path, name: str) -> Path:

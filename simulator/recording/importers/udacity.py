@@ -136,7 +136,7 @@ def import_drives(
             progress(len(rows))
     stale = set(episode_paths(root)) - set(written)
     if stale:
-        raise RecordingError(f"{sorted(stale)[0]} is of another import; delete {output} and repeat")
+        raise RecordingError(f"{sorted(stale)[0]} is of another import; delete {root} and repeat")
     return written
 
 
