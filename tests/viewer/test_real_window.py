@@ -66,7 +66,15 @@ class Game:
         time.sleep(0.5)  # the picture is on its way to the screen
 
     def press(self, *arguments: str) -> None:
-        subprocess.run(["xdotool", *arguments], env=self._environment, check=True)
+        self.asked(*arguments)
+
+    def asked(self, *arguments: str) -> str:
+        """What `xdotool` answers."""
+        command = ["xdotool", *arguments]
+        ran = subprocess.run(
+            command, env=self._environment, check=True, capture_output=True, text=True
+        )
+        return ran.stdout
 
     def screen(self) -> np.ndarray:
         return np.asarray(ImageGrab.grab(xdisplay=self._display).convert("RGB"))
@@ -117,7 +125,7 @@ def test_a_person_drives_in_a_real_window(play) -> None:
 def test_a_person_paints_on_the_dream(play, town) -> None:
     game = play()
     # the left of the picture, above the banner: sky and trees
-    x, y, width, height = (int(n) for n in window_box(game))
+    x, y, width, height = window_box(game)
     seen = slice(y, y + height // 4), slice(x, x + width // 3)
     before = game.screen()[seen].astype(int)
 
@@ -138,7 +146,7 @@ def test_a_person_paints_on_the_dream(play, town) -> None:
 
 def above_the_banner(game: Game) -> np.ndarray:
     """The upper quarter of the picture, without its border."""
-    x, y, width, height = (int(n) for n in window_box(game))
+    x, y, width, height = window_box(game)
     return game.screen()[y + 20 : y + height // 5, x + 20 : x + width - 20].astype(int)
 
 
@@ -213,6 +221,9 @@ def test_another_scenario_is_chosen_from_the_menu(play) -> None:
 
 
 def window_box(game: Game) -> tuple[int, int, int, int]:
-    """Left, top, width and height of what isn't the empty screen."""
-    rows, columns = np.nonzero(game.screen().any(axis=2))
-    return columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1
+    """Left, top, width and height, as the X server has them: dark edges of a picture count too."""
+    pid = str(game.process.pid)
+    window = game.asked("search", "--onlyvisible", "--pid", pid).strip()
+    said = game.asked("getwindowgeometry", "--shell", window)
+    told = dict(line.split("=") for line in said.split())
+    return int(told["X"]), int(told["Y"]), int(told["WIDTH"]), int(told["HEIGHT"])
