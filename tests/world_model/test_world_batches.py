@@ -12,7 +12,7 @@ import torch
 
 from world_model.checkpoint import CheckpointError, save
 from world_model.engine import load_engine
-from world_model.engine.base import STATE_HEADS
+from world_model.engine.base import EVENT_HEADS, STATE_HEADS
 from world_model.families.car import PAST_ACTIONS
 from world_model.training.data import DataError, load_drives
 from world_model.training.loop import LoopConfig
@@ -58,7 +58,7 @@ def test_half_of_the_batches_of_a_mirroring_run_are_mirrored(cache, tokenizer_fo
 
 
 def test_a_batch_pairs_the_newest_action_with_the_frame_and_labels_after_it(task):
-    rows = task.starts
+    rows = task.pools.starts
     past, actions, ego = task.context(task.train, rows, torch.Generator().manual_seed(0), 0.0)
     latent, state, event, weight = task.target(task.train, rows + 1)
     drives = task.train.drives
@@ -244,11 +244,27 @@ def test_bends_leaving_the_lane_and_standing_are_rare(cache, states, rare):
 
 def test_as_many_windows_as_wished_show_what_rare_windows(cache, tokenizer_folder, tmp_path):
     task = WorldTask(world_training(cache, tokenizer_folder, tmp_path, rare_share=0.75))
-    task.rare = task.starts[:3]
+    task.pools.rare = task.pools.starts[:3]
     _, rows = task.pick(4000, torch.Generator().manual_seed(0))
-    by_chance = 0.25 * 3 / len(task.starts)
-    assert np.isin(rows, task.rare).mean() == pytest.approx(0.75 + by_chance, abs=0.03)
-    assert set(rows) == set(task.starts)
+    by_chance = 0.25 * 3 / len(task.pools.starts)
+    assert np.isin(rows, task.pools.rare).mean() == pytest.approx(0.75 + by_chance, abs=0.03)
+    assert set(rows) == set(task.pools.starts)
+
+
+def test_windows_show_crashes_although_drives_end_soon_after(tokenizer_folder, tmp_path):
+    cache = tiny.write_cache(tmp_path / "cache", {"train": [30, 40], "val": [50]})
+    steps = dict(np.load(cache / "0000.steps.npz"))
+    steps["events"][24:30, EVENT_HEADS.index("collision")] = 1  # and the first drive is over
+    np.savez(cache / "0000.steps.npz", **steps)
+    config = world_training(cache, tokenizer_folder, tmp_path, event_share=0.2, rollout_steps=8)
+    task = WorldTask(config)
+    told = np.arange(23, 27)  # by the frames after these
+    rows = task.windows(2000, torch.Generator().manual_seed(0)).rows
+    assert np.isin(rows, told).mean() == pytest.approx(0.2, abs=0.03)
+    assert set(told) < set(rows)
+    assert not np.isin(rows, [27, 28]).any()  # it has been standing there for long
+    _, begins = task.pick(2000, torch.Generator().manual_seed(0))
+    assert begins[begins < 30].max() == 20  # nine more frames for a dream
 
 
 def test_lost_is_who_reads_as_elsewhere_or_behind_another_vehicle():

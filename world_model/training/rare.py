@@ -7,7 +7,10 @@ doesn't look. A car that stands is one in forty, and its dream boils.
 Somebody to follow is rare as well and not drawn more often: dreams took it for usual, and drew vehicles
 that weren't there.
 
-`rare_windows` says which windows a dream needs, `rare_motion` and `rare_place` which frames the meter needs.
+Events are rarest of all: a crash is one frame in a thousand, and drives end soon after it.
+
+`rare_windows` says which windows a dream needs, `fresh_event` which frames tell events, `rare_motion` and
+`rare_place` which frames the meter needs.
 
 Shapes: N rows, S states (`STATE_HEADS`).
 """
@@ -24,6 +27,7 @@ from world_model.training.data import Drives
 BEND_1PM = 0.005
 LEAVING_M, LEAVING_RAD = 0.5, 0.1  # further off, or more askew, than at the window's start
 ROLLING_MPS, STANDING_MPS = 3.0, 0.5
+FRESH = 4
 
 
 def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np.bool_]:
@@ -45,6 +49,14 @@ def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArr
     stands = np.fmax(now["speed_mps"], then["speed_mps"]) < STANDING_MPS
     rare: NDArray[np.bool_] = stands | (now["speed_mps"] > ROLLING_MPS) & (bends | leaves)
     return rare
+
+
+def fresh_event(drives: Drives, rows_N: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """After which rows a frame comes with an event that wasn't there `FRESH` frames before it."""
+    event_NE = drives.event_NE
+    fresh_NE = (event_NE[rows_N + 1] == 1) & (event_NE[rows_N + 1 - FRESH] == 0)
+    fresh: NDArray[np.bool_] = np.any(fresh_NE, axis=1)
+    return fresh
 
 
 def rare_motion(state_NS: NDArray[np.float32]) -> NDArray[np.bool_]:

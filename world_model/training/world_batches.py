@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_model.checkpoint import load
-from world_model.engine.base import EVENT_HEADS
 from world_model.families import World, WorldConfig, make_world
 from world_model.families.car import LEAD_STATE, LEADS, PAST_ACTIONS
 from world_model.families.road import PLACES
 from world_model.heads import MOTIONS
 from world_model.precision import low_precision
 from world_model.sampling import SamplingConfig
-from world_model.training.data import DataError
 from world_model.training.ego import ego_labels, labelled, with_ways
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig, misled
-from world_model.training.rare import rare_windows
+from world_model.training.pools import Pools
 from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
@@ -62,6 +60,7 @@ class WorldTraining:
     rollout_choices: int = 3  # ... by the nearest to it of so many tokens a place
     wake_the_lost: bool = True  # dreams that have left the recorded place begin anew there
     rare_share: float = 0.5  # share of the windows that show what is rare, see `rare`
+    event_share: float = 0.05  # share of the windows in which something has just happened
     # extra weight of tokens where the frame BEFORE shows a line or a vehicle: weights that knew the frame
     # itself would teach to draw vehicles where there are none, more of them by that weight
     thing_weight: float = 1.0
@@ -108,18 +107,7 @@ class WorldBatches:
         if config.world.course_m:
             self.sides, self.val = with_ways(self.sides, self.val, self.model.dt_s)
         self.train = self.sides[0]
-        starts = self.train.drives.window_ends(PAST_ACTIONS, config.rollout_steps + 1)
-        # a crashed car stands still whatever the pedals say: nothing to be learned from there on
-        crashed = self.train.drives.event_NE[starts, EVENT_HEADS.index("collision")] == 1
-        self.starts = starts[~crashed]
-        if not len(self.starts):
-            raise DataError(
-                f"the cache at {config.cache_dir} has no training drive of"
-                f" {PAST_ACTIONS + config.rollout_steps + 1} frames without a crash; record longer ones"
-                " (`dreamlane collect`) or lower rollout_steps"
-            )
-        rare = self.starts[rare_windows(self.train.drives, self.starts, config.rollout_steps)]
-        self.rare = rare if len(rare) else self.starts
+        self.pools = Pools(self.train.drives, config.rollout_steps, config.cache_dir)
 
     @property
     def lengths(self) -> list[int]:
@@ -135,12 +123,9 @@ class WorldBatches:
     def pick(
         self, count: int, generator: torch.Generator
     ) -> tuple[EncodedDrives, NDArray[np.int64]]:
-        """Drives, and rows of them at which windows may begin."""
+        """Drives, and rows of them at which dreams may begin."""
         data = self.side(generator)
-        drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
-        rare, place = drawn[0] < self.config.rare_share, drawn[1]
-        either = (s[(place * len(s)).astype(np.int64)] for s in (self.rare, self.starts))
-        return data, np.where(rare, *either)
+        return data, self.pools.begins(count, self.config.rare_share, generator)
 
     def maps(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """Latent maps of the rows' tokens (B, C, h, w)."""
@@ -236,7 +221,8 @@ class WorldBatches:
     def windows(self, count: int, generator: torch.Generator) -> Contexts:
         """Contexts drawn from the drives, each spoiled in some way that a dream may be."""
         config = self.config
-        data, rows = self.pick(count, generator)
+        data = self.side(generator)
+        rows = self.pools.windows(count, config.rare_share, config.event_share, generator)
         past, actions, ego = self.context(data, rows, generator, config.context_flip)
         ego = self.unsure(ego, generator)
         forget = torch.rand(count, generator=generator) < config.forget_share

@@ -1,0 +1,75 @@
+"""At which rows of the training drives windows and dreams begin, and how often at which.
+
+Shapes: N rows, one after which something is learned each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from world_model.engine.base import EVENT_HEADS
+from world_model.families.car import PAST_ACTIONS
+from world_model.training.data import DataError, Drives
+from world_model.training.rare import fresh_event, rare_windows
+
+Rows = NDArray[np.int64]
+
+
+class Pools:
+    """Rows of the drives, by what they are good for.
+
+    Args:
+        drives: the training part.
+        rollout_steps: frames that a dream goes on for.
+        cache: where they come from, for the error.
+
+    Raises:
+        DataError: no drive is long enough for a dream.
+    """
+
+    def __init__(self, drives: Drives, rollout_steps: int, cache: str) -> None:
+        self.starts = uncrashed(drives, drives.window_ends(PAST_ACTIONS, rollout_steps + 1))
+        """Where dreams may begin."""
+        if not len(self.starts):
+            raise DataError(
+                f"the cache at {cache} has no training drive of"
+                f" {PAST_ACTIONS + rollout_steps + 1} frames without a crash; record longer ones"
+                " (`dreamlane collect`) or lower rollout_steps"
+            )
+        rare = self.starts[rare_windows(drives, self.starts, rollout_steps)]
+        self.rare = rare if len(rare) else self.starts
+        # One frame is enough for a window. Drives end soon after an event: no dream begins right before it.
+        followed = drives.window_ends(PAST_ACTIONS, 1)
+        self.followed = uncrashed(drives, followed)
+        self.events = followed[fresh_event(drives, followed)]
+
+    def begins(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
+        """Where dreams begin, by this share where rare things follow."""
+        drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
+        return np.where(drawn[0] < rare_share, at(self.rare, drawn[1]), at(self.starts, drawn[1]))
+
+    def windows(
+        self, count: int, rare_share: float, event_share: float, generator: torch.Generator
+    ) -> Rows:
+        """After which frames the next one is learned, by these shares where it shows what is rare, and where
+        something has just happened in it."""
+        drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
+        rare, place = drawn[0] < rare_share, drawn[1]
+        rows = np.where(rare, at(self.rare, place), at(self.followed, place))
+        if not len(self.events):
+            return rows
+        return np.where(drawn[0] >= 1 - event_share, at(self.events, place), rows)
+
+
+def at(pool: Rows, place_N: NDArray[np.float64]) -> Rows:
+    """Rows of a pool by places from 0 to 1."""
+    rows: Rows = pool[(place_N * len(pool)).astype(np.int64)]
+    return rows
+
+
+def uncrashed(drives: Drives, rows: Rows) -> Rows:
+    """A crashed car stands still whatever the pedals say: nothing to be learned from there on."""
+    kept: Rows = rows[drives.event_NE[rows, EVENT_HEADS.index("collision")] != 1]
+    return kept
