@@ -251,20 +251,43 @@ def test_as_many_windows_as_wished_show_what_rare_windows(cache, tokenizer_folde
     assert set(rows) == set(task.pools.starts)
 
 
-def test_windows_show_crashes_although_drives_end_soon_after(tokenizer_folder, tmp_path):
+CRASH = 24  # the first drive shows it from this row on
+
+
+@pytest.fixture
+def crashing(tokenizer_folder, tmp_path) -> WorldTask:
+    """A training on two drives, the first of which ends with a crash."""
     cache = tiny.write_cache(tmp_path / "cache", {"train": [30, 40], "val": [50]})
     steps = dict(np.load(cache / "0000.steps.npz"))
-    steps["events"][24:30, EVENT_HEADS.index("collision")] = 1  # and the first drive is over
+    steps["events"][CRASH:30, EVENT_HEADS.index("collision")] = 1
     np.savez(cache / "0000.steps.npz", **steps)
     config = world_training(cache, tokenizer_folder, tmp_path, event_share=0.2, rollout_steps=8)
-    task = WorldTask(config)
-    told = np.arange(23, 27)  # by the frames after these
-    rows = task.windows(2000, torch.Generator().manual_seed(0)).rows
-    assert np.isin(rows, told).mean() == pytest.approx(0.2, abs=0.03)
-    assert set(told) < set(rows)
-    assert not np.isin(rows, [27, 28]).any()  # it has been standing there for long
-    _, begins = task.pick(2000, torch.Generator().manual_seed(0))
+    return WorldTask(config)
+
+
+def test_windows_show_crashes_although_drives_end_soon_after(crashing):
+    rows = crashing.windows(2000, torch.Generator().manual_seed(0)).rows
+    assert (rows == CRASH - 1).mean() == pytest.approx(0.2, abs=0.05)
+    assert not np.isin(rows, np.arange(CRASH, 30)).any()
+    _, begins = crashing.pick(2000, torch.Generator().manual_seed(0))
     assert begins[begins < 30].max() == 20  # nine more frames for a dream
+    _, moving = crashing.moving(2000, torch.Generator().manual_seed(0))
+    assert moving[moving < 30].max() == CRASH - 2
+
+
+def test_what_follows_a_crash_counts_for_nothing(crashing):
+    _, _, event, weight = crashing.target(crashing.train, np.array([CRASH - 1, CRASH, CRASH + 1]))
+    assert event[:2, EVENT_HEADS.index("collision")].tolist() == [0, 1]
+    assert event[2].isnan().all()
+    assert [bool(w.any()) for w in weight] == [True, True, False]
+
+
+def test_windows_come_from_all_of_a_dream_with_something_rare_in_it(crashing):
+    crashing.pools.rare = np.array([40])  # a dream of eight frames
+    rows = crashing.pools.windows(4000, 0.5, 0.0, torch.Generator().manual_seed(0))
+    usual = 0.5 / len(crashing.pools.followed)
+    for row in range(40, 48):
+        assert (rows == row).mean() == pytest.approx(0.5 / 8 + usual, abs=0.02)
 
 
 def test_lost_is_who_reads_as_elsewhere_or_behind_another_vehicle():

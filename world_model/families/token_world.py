@@ -63,5 +63,5 @@ def token_losses(
             continue
         full = weight_BL.view(-1, 1, *scales[-1])
         part = F.avg_pool2d(full, (scales[-1][0] // h, scales[-1][1] // w)).flatten()
-        losses.append((nll * part).sum() / part.sum())
+        losses.append((nll * part).sum() / part.sum().clamp_min(1e-6))
     return losses

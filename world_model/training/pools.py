@@ -30,6 +30,7 @@ class Pools:
     """
 
     def __init__(self, drives: Drives, rollout_steps: int, cache: str) -> None:
+        self.rollout_steps = rollout_steps
         self.starts = uncrashed(drives, drives.window_ends(PAST_ACTIONS, rollout_steps + 1))
         """Where dreams may begin."""
         if not len(self.starts):
@@ -38,29 +39,46 @@ class Pools:
                 f" {PAST_ACTIONS + rollout_steps + 1} frames without a crash; record longer ones"
                 " (`dreamlane collect`) or lower rollout_steps"
             )
-        rare = self.starts[rare_windows(drives, self.starts, rollout_steps)]
-        self.rare = rare if len(rare) else self.starts
+        self.rare = self.starts[rare_windows(drives, self.starts, rollout_steps)]
+        """Where something rare follows within a dream; may be none."""
         # One frame is enough for a window. Drives end soon after an event: no dream begins right before it.
-        followed = drives.window_ends(PAST_ACTIONS, 1)
-        self.followed = uncrashed(drives, followed)
-        self.events = followed[fresh_event(drives, followed)]
+        self.followed = uncrashed(drives, drives.window_ends(PAST_ACTIONS, 1))
+        self.unhurt = self.followed[~crashed(drives, self.followed + 1)]
+        self.events = self.followed[fresh_event(drives, self.followed)]
 
     def begins(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
         """Where dreams begin, by this share where rare things follow."""
         drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
-        return np.where(drawn[0] < rare_share, at(self.rare, drawn[1]), at(self.starts, drawn[1]))
+        rare = self.rare if len(self.rare) else self.starts
+        return np.where(drawn[0] < rare_share, at(rare, drawn[1]), at(self.starts, drawn[1]))
 
     def windows(
         self, count: int, rare_share: float, event_share: float, generator: torch.Generator
     ) -> Rows:
-        """After which frames the next one is learned, by these shares where it shows what is rare, and where
-        something has just happened in it."""
-        drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
-        rare, place = drawn[0] < rare_share, drawn[1]
-        rows = np.where(rare, at(self.rare, place), at(self.followed, place))
+        """After which frames the next one is learned, by these shares around what is rare, and where in it
+        something has just happened."""
+        rows = self._spread(self.followed, count, rare_share, generator)
         if not len(self.events):
             return rows
-        return np.where(drawn[0] >= 1 - event_share, at(self.events, place), rows)
+        drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
+        return np.where(drawn[0] < event_share, at(self.events, drawn[1]), rows)
+
+    def motions(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
+        """After which frames the car moves as its wheel and pedals ask: no crash stops it."""
+        return self._spread(self.unhurt, count, rare_share, generator)
+
+    def _spread(
+        self, pool: Rows, count: int, rare_share: float, generator: torch.Generator
+    ) -> Rows:
+        """Rows of a pool, by this share from anywhere in dreams in which something rare follows: not only
+        from where it is still to come."""
+        drawn = torch.rand(3, count, generator=generator, dtype=torch.float64).numpy()
+        rows = at(pool, drawn[1])
+        if not len(self.rare):
+            return rows
+        later = at(self.rare, drawn[1]) + (drawn[2] * self.rollout_steps).astype(np.int64)
+        there = pool[np.searchsorted(pool, later).clip(max=len(pool) - 1)] == later
+        return np.where((drawn[0] < rare_share) & there, later, rows)
 
 
 def at(pool: Rows, place_N: NDArray[np.float64]) -> Rows:
@@ -71,5 +89,11 @@ def at(pool: Rows, place_N: NDArray[np.float64]) -> Rows:
 
 def uncrashed(drives: Drives, rows: Rows) -> Rows:
     """A crashed car stands still whatever the pedals say: nothing to be learned from there on."""
-    kept: Rows = rows[drives.event_NE[rows, EVENT_HEADS.index("collision")] != 1]
+    kept: Rows = rows[~crashed(drives, rows)]
     return kept
+
+
+def crashed(drives: Drives, rows: Rows) -> NDArray[np.bool_]:
+    """Whether these frames show a collision."""
+    shown: NDArray[np.bool_] = drives.event_NE[rows, EVENT_HEADS.index("collision")] == 1
+    return shown

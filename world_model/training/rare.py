@@ -28,6 +28,7 @@ BEND_1PM = 0.005
 LEAVING_M, LEAVING_RAD = 0.5, 0.1  # further off, or more askew, than at the window's start
 ROLLING_MPS, STANDING_MPS = 3.0, 0.5
 FRESH = 4
+"""For so many frames what happened is new."""
 
 
 def rare_windows(drives: Drives, rows_N: NDArray[np.int64], ahead: int) -> NDArray[np.bool_]:

@@ -48,9 +48,8 @@ class WorldTask(WorldBatches):
             )
             weight_BL = batch.thing_BL
             if known.lead_B1hw is not None:
-                weight_BL = weight_BL + config.lead_weight * self.lane(
-                    batch.ego_BE, known.lead_B1hw
-                )
+                lane_BL = self.lane(batch.ego_BE, known.lead_B1hw) & (weight_BL > 0)
+                weight_BL = weight_BL + config.lead_weight * lane_BL
             parts = self.model.losses(
                 self.quantizer,
                 frame,
@@ -92,7 +91,7 @@ class WorldTask(WorldBatches):
 
     def motion_loss(self, generator: torch.Generator) -> Tensor:
         """How well speed and yaw rate follow from the actions, on rows enough to meet sharp turns."""
-        data, rows = self.pick(self.config.motion_rows, generator)
+        data, rows = self.moving(self.config.motion_rows, generator)
         reader = self.model.reader
         motion, log_scale = reader.kinematics(self.actions(data, rows), self.ego(data, rows))
         true = torch.from_numpy(data.drives.state_NS[rows + 1])
@@ -100,7 +99,7 @@ class WorldTask(WorldBatches):
 
     def view_loss(self, reprojection: Reprojection, generator: torch.Generator) -> Tensor:
         """How far true frames, moved by the true motion, are from the next ones: teaches the depths."""
-        data, rows = self.pick(self.config.view_pairs, generator)
+        data, rows = self.moving(self.config.view_pairs, generator)
         before, now, after = (
             to_model(torch.from_numpy(data.drives.frames(rows + i))) for i in (-1, 0, 1)
         )

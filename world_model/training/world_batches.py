@@ -15,6 +15,7 @@ from torch import Tensor
 from world_model.checkpoint import load
 from world_model.families import World, WorldConfig, make_world
 from world_model.families.car import LEAD_STATE, LEADS, PAST_ACTIONS
+from world_model.families.lead import NONE_M
 from world_model.families.road import PLACES
 from world_model.heads import MOTIONS
 from world_model.precision import low_precision
@@ -23,7 +24,7 @@ from world_model.training.ego import ego_labels, labelled, with_ways
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig, misled
-from world_model.training.pools import Pools
+from world_model.training.pools import Pools, crashed
 from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
@@ -127,6 +128,13 @@ class WorldBatches:
         data = self.side(generator)
         return data, self.pools.begins(count, self.config.rare_share, generator)
 
+    def moving(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[EncodedDrives, NDArray[np.int64]]:
+        """Drives, and rows of them after which the car moves as it is asked to."""
+        data = self.side(generator)
+        return data, self.pools.motions(count, self.config.rare_share, generator)
+
     def maps(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
         """Latent maps of the rows' tokens (B, C, h, w)."""
         return self.quantizer.decode(torch.split(data.tokens(rows), self.lengths, 1))
@@ -174,7 +182,8 @@ class WorldBatches:
             size = torch.cat([size, torch.tensor([COURSE_NOISE_M])])
         noise = size * torch.randn(ego_BE.shape, generator=generator)
         if self.model.lead is not None:
-            noise[:, LEADS.start] *= ego_BE[:, LEADS.start]
+            distance = ego_BE[:, LEADS.start]
+            noise[:, LEADS.start] *= torch.where(distance < NONE_M, distance, 0.0)
         return ego_BE + noise
 
     def motion(self, data: EncodedDrives, rows: NDArray[np.int64]) -> Tensor:
@@ -187,17 +196,16 @@ class WorldBatches:
         return torch.from_numpy(data.drives.action_NA[index])
 
     def target(self, data: EncodedDrives, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        """Latents, states, events and token weights of the rows."""
+        """Latents, states, events and token weights of the rows. What follows a crash counts for nothing: a
+        recorded car is told to stand, a dreamed one, which goes on, is not."""
         drives = data.drives
         thing = 1 + self.config.thing_weight * torch.from_numpy(
             (data.thing_Nhw[rows - 1] > 0).astype(np.float32)
-        )
-        return (
-            data.latents(rows),
-            torch.from_numpy(drives.state_NS[rows]),
-            torch.from_numpy(drives.event_NE[rows]),
-            thing.flatten(1),
-        )
+        ).flatten(1)
+        event = torch.from_numpy(drives.event_NE[rows])
+        over = torch.from_numpy(crashed(drives, rows - 1))
+        thing[over], event[over] = 0.0, torch.nan
+        return data.latents(rows), torch.from_numpy(drives.state_NS[rows]), event, thing
 
     def batch(self, step: int, generator: torch.Generator) -> Batch:
         """Windows of the drives, then the dreams as far as they have got."""
