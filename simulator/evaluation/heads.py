@@ -2,7 +2,8 @@
 
 Each row of a held-out drive is one start: one dreamed frame under the recorded action, the labels of the true
 frame beside what the heads say. Frames with an event are few, so they are drawn more often; every start
-weighs as many frames as it stands for. Shapes: N starts, S states, E events.
+weighs as many frames as it stands for. A recording that goes on after a crash is told to stand, by which it
+could be told apart without a look: rows of a crashed car are no starts. Shapes: N starts, S states, E events.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.ego import DT_S
 from simulator.evaluation import metrics
 from simulator.evaluation.control_rollouts import said
 from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
@@ -22,6 +24,8 @@ from world_model.engine.base import EVENT_HEADS, STATE_HEADS
 from world_model.training.data import DataError, evenly
 
 GOOD_AREA, GOOD_CALIBRATION = 0.95, 0.05
+TOLD = 0.5
+FRAMES_A_MINUTE = 60 / DT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ def starts(subject: Subject) -> tuple[Rows, NDArray[np.float64]]:
     drives, config = subject.drives, subject.config.heads
     before = max(subject.engine.context_frames - 1, 1)
     rows = drives.window_ends(before, 1)
+    rows = rows[drives.event_NE[rows, EVENT_HEADS.index("collision")] != 1]
     if not len(rows):
         raise DataError(
             f"{subject.config.cache} has no held-out drive of {before + 2} frames; record longer ones"
@@ -102,13 +107,22 @@ def section(answers: Answers) -> Section:
             ),
             table(
                 "Events: area under the ROC curve (1 is ideal) and expected calibration error (0 is ideal)",
-                ("event", "area", "area, first frames", "calibration error", "share of frames"),
+                (
+                    "event",
+                    "area",
+                    "area, first frames",
+                    "calibration error",
+                    "first frames told",
+                    "false alarms a minute",
+                    "share of frames",
+                ),
                 [(name, *map(str, found.values())) for name, found in told.items()],
             ),
         ),
         (
             f"One dreamed frame after {len(answers.drive_N)} true ones; frames with an event are drawn more"
-            " often and weigh less. First frames alone: those in which it happens, against all without it.",
+            " often and weigh less. First frames alone: those in which it happens, against all without it."
+            f" Told is what has a probability above {TOLD}.",
         ),
         verdicts=verdicts(places, told),
     )
@@ -146,6 +160,14 @@ def event(answers: Answers, number: int) -> dict[str, Interval]:
         "area": over(usable, area),
         "area_of_first_frames": over(begins, area),
         "calibration_error": over(usable, off),
+        "first_frames_told": mean_interval(
+            np.where(begins & (true == 1), told > TOLD, np.nan), answers.drive_N
+        ),
+        "false_alarms_per_min": mean_interval(
+            np.where(usable & (true == 0), FRAMES_A_MINUTE * (told > TOLD), np.nan),
+            answers.drive_N,
+            answers.weight_N,
+        ),
         "share": mean_interval(np.where(usable, true, np.nan), answers.drive_N, answers.weight_N),
     }
 

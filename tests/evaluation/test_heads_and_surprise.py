@@ -78,16 +78,18 @@ def answers(told_N: np.ndarray, true_N: np.ndarray, begins_N: np.ndarray) -> Ans
 def test_events_told_apart_with_honest_odds_are_trusted_and_others_are_not():
     true = np.tile([0.0, 1.0, 0.0, 1.0], 5)
     begins = true * (np.arange(20) % 4 == 1)
-    for told, area, off, trusted in (
-        (true, 1.0, 0.0, True),
-        (0.5 * true, 1.0, 0.25, False),  # told apart, but at half the odds
-        (1 - true, 0.0, 1.0, False),
+    for told, area, off, seen, alarms, trusted in (
+        (true, 1.0, 0.0, 1.0, 0.0, True),
+        (0.5 * true, 1.0, 0.25, 0.0, 0.0, False),  # told apart, but at half the odds
+        (1 - true, 0.0, 1.0, 0.0, 600.0, False),
     ):
         found = section(answers(told, true, begins))
         event = found.figures["events"][EVENT_HEADS[0]]
         assert event["area"]["value"] == area
         assert event["calibration_error"]["value"] == pytest.approx(off)
         assert event["share"]["value"] == 0.5
+        assert event["first_frames_told"]["value"] == seen
+        assert event["false_alarms_per_min"]["value"] == alarms
         assert event["area_of_first_frames"]["n"] == 15
         assert found.verdicts[0].trusted == trusted
         assert found.figures["states"]["lane_offset_m"]["error"]["value"] == pytest.approx(1.0)
@@ -96,13 +98,21 @@ def test_events_told_apart_with_honest_odds_are_trusted_and_others_are_not():
 
 def test_frames_with_an_event_are_drawn_more_often_and_weigh_less():
     subject = painted.subject("obeys", replace(painted.CONFIG, heads=HeadsConfig(24, 6)))
-    subject.drives.event_NE[30:50, 0] = 1.0
+    subject.drives.event_NE[30:50, EVENT_HEADS.index("offroad")] = 1.0
     rows, weight = starts(subject)
-    eventful = subject.drives.event_NE[rows + 1, 0] == 1
+    eventful = (subject.drives.event_NE[rows + 1] == 1).any(1)
     assert eventful.sum() == 6
     assert (~eventful).sum() == 24
     assert weight[eventful].sum() == 20
     assert weight[~eventful].sum() == len(subject.drives.window_ends(3, 1)) - 20
+
+
+def test_nothing_is_asked_of_a_car_that_has_crashed():
+    subject = painted.subject("obeys", replace(painted.CONFIG, heads=HeadsConfig(1000, 1000)))
+    subject.drives.event_NE[30:50, EVENT_HEADS.index("collision")] = 1.0
+    rows, _ = starts(subject)
+    assert 29 in rows  # the crash is the next frame
+    assert not np.isin(rows, np.arange(30, 50)).any()
 
 
 def test_obedient_heads_know_the_next_frame_s_speed():
