@@ -185,7 +185,8 @@ def verdicts(
             continue
         text = (
             f"{name.capitalize()}: {area.value:.0%} of pairs of frames, one with and one without, are told"
-            f" apart; probabilities are off by {off.value:.3f} on average."
+            f" apart; probabilities are off by {off.value:.3f} on average. Its first frame is told in"
+            f" {found['first_frames_told'].value:.0%}."
         )
         said_of.append(
             Verdict(text, trusted=area.value >= GOOD_AREA and off.value <= GOOD_CALIBRATION)
