@@ -54,7 +54,7 @@ def kinematics(subject: Subject, progress: Progress) -> Part:
         "label": (label[0], label[1]),
         "true picture": true,
     }
-    groups = drives.episode_N[rows]
+    groups = subject.groups(rows)
     trace = wheel_trace(wheel, actions)
     figures: dict[str, Any] = {"starts": len(rows), "seconds": steps * DT_S}
     lines, curves, kept = [], [], []

@@ -40,17 +40,14 @@ def likelihood(subject: Subject) -> Part:
         index = picked[:, None] + np.arange(1 - PAST_ACTIONS, 1)
         return torch.from_numpy(np.nan_to_num(drives.action_NA[index]))
 
-    def motion(picked: Rows) -> torch.Tensor:
-        return ego_labels(world, drives, picked)
-
     with torch.no_grad():
         for start in range(0, len(rows), 16):
             part, other = rows[start : start + 16], others[start : start + 16]
             newest, before = (quantizer.encode(latent(part - i)).latent_BChw for i in (0, 1))
-            frame, ego = quantizer.encode(latent(part + 1)), motion(part)
-            past = world.remember(
-                checkpoint.tokenizer, newest, before, taken(part - 1), motion(part - 1)
-            )
+            frame = quantizer.encode(latent(part + 1))
+            ego = ego_labels(world, drives, part, newest)
+            earlier = ego_labels(world, drives, part - 1, before)
+            past = world.remember(checkpoint.tokenizer, newest, before, taken(part - 1), earlier)
             targets = torch.cat(frame.targets, 1)
             for name, source in (("true", part), ("shuffled", other)):
                 actions = taken(source)
@@ -58,7 +55,7 @@ def likelihood(subject: Subject) -> Part:
                 logits = world(quantizer, frame, world.situation(past, ahead, actions, ego))
                 each = F.cross_entropy(torch.cat(logits, 1).mT, targets, reduction="none")
                 nll[name].append(each.mean(1).double().numpy())
-    groups = drives.episode_N[rows]
+    groups = subject.groups(rows)
     values = {name: np.concatenate(parts) for name, parts in nll.items()}
     gap = mean_interval(values["shuffled"] - values["true"], groups)
     means = {name: mean_interval(v, groups) for name, v in values.items()}

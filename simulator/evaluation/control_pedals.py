@@ -43,7 +43,7 @@ def pedals(subject: Subject, progress: Progress) -> Part:
     actions[..., 1] = np.where(np.arange(brake + stand + go) < brake + stand, -1.0, 1.0)
     reference, _ = motion(drives.state_NS[rows, SPEED], wheel, actions)
     rollouts = dream(subject, rows, actions, progress)
-    groups = drives.episode_N[rows]
+    groups = subject.groups(rows)
     standing = slice(brake, brake + stand)
     stopped = np.ones(len(rows), np.bool_)
     moving = np.ones(len(rows), np.bool_)
@@ -107,7 +107,7 @@ def still_picture_creep(subject: Subject, rows: Rows, steps: int) -> Interval:
     """Metres that the meter reads into `steps` steps of pictures that don't change at all."""
     frames = subject.drives.frames(rows)
     speed = subject.read(frames, frames)[:, SPEED].astype(np.float64)
-    return mean_interval(speed * steps * DT_S, subject.drives.episode_N[rows])
+    return mean_interval(speed * steps * DT_S, subject.groups(rows))
 
 
 def _curve(name: str, speed_NT: Floats) -> Series:

@@ -46,7 +46,7 @@ def round_trip(subject: Subject, progress: Progress) -> Part:
     _, yaw_rate = motion(speed, wheel_angles(drives, rows), actions)
     commanded = heading_rad(yaw_rate)
     rollouts = dream(subject, rows, actions, progress)
-    groups = drives.episode_N[rows]
+    groups = subject.groups(rows)
     turned = mean_interval(commanded[:, way - 1], groups)
     times = tuple(round((t + 1) * DT_S, 6) for t in range(len(side)))
     figures: dict[str, Any] = {

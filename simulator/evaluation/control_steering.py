@@ -52,7 +52,7 @@ def steering(subject: Subject, progress: Progress) -> Part:
     settled = slice(config.settle_steps, None)
     wanted = commanded[:, settled].mean(1)
     band_N = np.digitize(speed, config.bands_mps) - 1
-    groups = drives.episode_N[rows]
+    groups = subject.groups(rows)
     figures: dict[str, Any] = {
         "rollouts": len(rows),
         "starts": len(starts),

@@ -57,7 +57,7 @@ def heads(subject: Subject, progress: Callable[[], None] = lambda: None) -> Sect
     drives, then = subject.drives, rows + 1
     event_NE = drives.event_NE
     answers = Answers(
-        drives.episode_N[rows],
+        subject.groups(rows),
         np.concatenate(states),
         np.concatenate(events),
         drives.state_NS[then],

@@ -1,4 +1,5 @@
-"""Bootstrap intervals over drives: clips of one drive resemble each other and are resampled together.
+"""Bootstrap intervals over drives: clips of one drive resemble each other and are resampled together. Where
+there is a single one, over its stretches (`Subject.groups`).
 
 Shapes: N clips, G drives, D draws.
 """

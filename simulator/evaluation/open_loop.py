@@ -44,7 +44,7 @@ def open_loop(subject: Subject, progress: Callable[[], None] = lambda: None) -> 
             f"{subject.config.cache} has no held-out drive of {longest} steps; choose shorter"
             " open_loop.horizons or record more drives"
         )
-    clips = Clips(rows, subject.drives.episode_N[rows], config.horizons)
+    clips = Clips(rows, subject.groups(rows), config.horizons, subject.grouped_by)
     for picked, count in padded_batches(len(rows), subject.config.batch):
         dream_and_compare(subject, rows[picked], count, clips)
         progress()

@@ -65,6 +65,7 @@ class Clips:
     rows_N: NDArray[np.int64]
     drive_N: NDArray[np.int64]
     horizons: tuple[int, ...]
+    grouped_by: str = "held-out drives"  # what `drive_N` counts
     values: dict[Key, list[NDArray[Any]]] = field(default_factory=dict)
 
     def add(self, source: str, metric: str, horizon: int, values_N: NDArray[Any]) -> None:

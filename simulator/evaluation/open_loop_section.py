@@ -77,8 +77,8 @@ def section(clips: Clips) -> Section:
         "skipped": skipped,
     }  # fmt: skip
     notes = (
-        f"{len(clips.drive_N)} starts in {len(set(clips.drive_N.tolist()))} held-out drives, recorded"
-        " actions; intervals are bootstrapped over drives. State error: mean over lane offset, heading"
+        f"{len(clips.drive_N)} starts in {len(set(clips.drive_N.tolist()))} {clips.grouped_by}, recorded"
+        " actions; intervals are bootstrapped over these. State error: mean over lane offset, heading"
         " error, curvature and lead distance, read from the newest frame alone, of |error| / typical"
         " size; motion error: the same of speed and yaw rate. Trust horizon (the last one at which the"
         f" dream is clearly better than copy-last by {trusted_by}): {trust} steps.",

@@ -40,7 +40,7 @@ def reading(subject: Subject) -> Section:
     if not len(rows):
         return Section("meter", "The meter itself", figures, notes=("No labels: can't be judged.",))
     read, true = subject.read(drives.frames(rows - 1), drives.frames(rows)), drives.state_NS[rows]
-    groups = drives.episode_N[rows]
+    groups = subject.groups(rows)
     lines, charts = [], []
     errors: dict[str, tuple[float, float]] = {}  # mean absolute error, R²
     for i, name in enumerate(STATE_HEADS):

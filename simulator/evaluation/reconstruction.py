@@ -37,7 +37,7 @@ def reconstruction(subject: Subject) -> Section:
     means: dict[str, dict[str, Interval]] = {}
     for name in ("all", *sorted(set(weather.tolist()))):
         mask = np.ones(len(rows), np.bool_) if name == "all" else weather == name
-        groups = drives.episode_N[rows[mask]]
+        groups = subject.groups(rows[mask])
         kinds = means[name] = {
             kind: mean_interval(values[mask], groups) for kind, values in clips.items()
         }
@@ -51,14 +51,14 @@ def reconstruction(subject: Subject) -> Section:
         (
             table(
                 "Held-out frames",
-                ("weather", "PSNR dB [95 %]", "SSIM", "sharpness", "frames", "drives"),
+                ("weather", "PSNR dB [95 %]", "SSIM", "sharpness", "frames", subject.grouped_by),
                 lines,
             ),
         ),
         charts=tuple(chart(kind, means) for kind in ("psnr_db", "sharpness_ratio")),
         verdicts=(verdict(means),),
         samples=tuple(
-            samples(kind, values, drives.episode_N[rows], rows, better=KINDS[kind][1])
+            samples(kind, values, subject.groups(rows), rows, better=KINDS[kind][1])
             for kind, values in clips.items()
         ),
     )

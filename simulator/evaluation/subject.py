@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.assets import meter_dir, model_folder
+from simulator.ego import DT_S
 from simulator.evaluation.settings import EvalConfig
 from world_model.checkpoint import Checkpoint, CheckpointError, load
 from world_model.engine import load_engine
@@ -21,6 +22,8 @@ from world_model.training.data import DataError, Drives, load_drives
 from world_model.training.rollout import start_engine
 
 SPLIT = "val"
+STRETCH_S = 5.0
+"""Of a single held-out drive: longer than most of what is dreamed, short enough for some ten of them."""
 Rows = NDArray[np.int64]
 
 
@@ -38,11 +41,27 @@ class Subject:
         """The held-out drives. Raises DataError: no frame cache, or none that fits the model."""
         return held_out(self.config, self.checkpoint) if self.given is None else self.given
 
+    def groups(self, rows: Rows) -> Rows:
+        """What rows are resampled by together: their drives, or, as a single one says nothing of another,
+        its stretches of `STRETCH_S`. Neighbouring ones resemble each other, so their intervals are narrow."""
+        return rows // round(STRETCH_S / DT_S) if self.is_single else self.drives.episode_N[rows]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether one drive is held out."""
+        return len(np.unique(self.drives.episode_N)) == 1
+
+    @property
+    def grouped_by(self) -> str:
+        """The groups in words."""
+        single = f"stretches of {STRETCH_S:.0f} s of one held-out drive"
+        return single if self.is_single else "held-out drives"
+
     @cached_property
     def world_drives(self) -> Drives:
         """Drives that show what this world looks like: the held-out ones. A single one doesn't, and no test
         of what was learned is asked here: then those of the training part, if the cache has them."""
-        if self.given is not None or len(np.unique(self.drives.episode_N)) > 1:
+        if self.given is not None or not self.is_single:
             return self.drives
         try:
             return load_drives(self.config.cache, "train")

@@ -181,12 +181,17 @@ CONFIG = EvalConfig(
 )
 
 
-def subject(kind: str, config: EvalConfig = CONFIG) -> PaintedSubject:
+def subject(
+    kind: str,
+    config: EvalConfig = CONFIG,
+    size: WorldConfig = WorldConfig(32, 1, 2),
+    held_out: Drives | None = None,
+) -> PaintedSubject:
     """A painted model of the given kind, ready to be judged."""
-    settings = checkpoint.ModelConfig(name=kind, world=WorldConfig(32, 1, 2))
+    settings = checkpoint.ModelConfig(name=kind, world=size)
     world = Var(settings.world, settings.tokenizer.quantizer)
     untrained = checkpoint.Checkpoint(settings, Tokenizer(settings.tokenizer).eval(), world, "0")
-    recorded = drives()
+    recorded = held_out or drives()
     made = PaintedSubject(config, Path("painted"), untrained, recorded)
     vars(made)["engine"] = PaintedEngine(kind, recorded, config.batch)
     vars(made)["meter"] = LoadedMeter(Meter(SMALL), "painted", {})

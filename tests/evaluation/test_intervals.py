@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import painted
 import pytest
 
 from simulator.evaluation.intervals import mean_interval, statistic_interval
@@ -45,3 +46,13 @@ def test_any_statistic_can_have_an_interval_and_equal_calls_agree():
     assert first == again
     assert first.low <= first.value <= first.high
     assert first.drives == 10
+
+
+@pytest.mark.parametrize(("drives", "named"), [(6, "held-out drives"), (1, "stretches of 5 s")])
+def test_a_single_drive_is_resampled_by_its_stretches(drives, named):
+    subject = painted.subject("obeys", held_out=painted.drives(drives))
+    rows = np.arange(len(subject.drives))
+    groups = subject.groups(rows)
+    assert named in subject.grouped_by
+    assert len(set(groups)) == (drives if drives > 1 else 2)  # of 60 frames
+    assert mean_interval(rows.astype(float), groups).low < rows.mean()

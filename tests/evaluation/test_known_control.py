@@ -13,6 +13,8 @@ from simulator.evaluation.control_pedals import pedals
 from simulator.evaluation.control_rollouts import READERS
 from simulator.evaluation.control_round_trip import round_trip
 from simulator.evaluation.control_steering import steering
+from world_model.families.config import WorldConfig
+from world_model.families.reprojection import CameraConfig
 
 
 def ignore() -> None:
@@ -62,6 +64,12 @@ def test_a_frozen_picture_never_stops():
 def test_an_untrained_model_does_not_care_for_actions():
     figures = likelihood(painted.subject("obeys")).figures
     assert abs(figures["gap"]["value"]) < 1e-2
+    assert figures["true"]["value"] == pytest.approx(np.log(1024), rel=0.05)
+
+
+def test_drives_that_do_not_know_their_way_round_a_course_can_be_judged():
+    course = WorldConfig(32, 1, 2, camera=CameraConfig(), course_m=1000.0)
+    figures = likelihood(painted.subject("obeys", size=course)).figures
     assert figures["true"]["value"] == pytest.approx(np.log(1024), rel=0.05)
 
 

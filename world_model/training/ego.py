@@ -20,16 +20,25 @@ from world_model.training.data import Drives
 from world_model.training.latents import EncodedDrives
 
 
-def ego_labels(world: World, drives: Drives, rows_N: NDArray[np.int64]) -> Tensor:
-    """The ego state at the rows (N, E), 0 where unknown; no row may be a drive's first."""
+def ego_labels(
+    world: World, drives: Drives, rows_N: NDArray[np.int64], shown_NChw: Tensor | None = None
+) -> Tensor:
+    """The ego state at the rows (N, E), 0 where unknown; no row may be a drive's first.
+
+    Where on a course the drives don't know to be, as held-out ones alone don't, is read in what these frames
+    show, as an engine reads it at a start.
+    """
     state = torch.from_numpy(drives.state_NS[rows_N])
     ego = state[:, states_of(world)]
     if world.lead is not None:
         was, distance = torch.from_numpy(drives.state_NS[rows_N - 1]), state[:, LEAD_STATE]
         ego[:, LEADS.stop - 1] = world.lead.speed(distance, was[:, LEAD_STATE], state[:, 0])
     if world.course is not None:
-        assert drives.driven_m_N is not None
-        along = torch.from_numpy(drives.driven_m_N[rows_N] % world.course.length_m).float()
+        if drives.driven_m_N is not None:
+            along = torch.from_numpy(drives.driven_m_N[rows_N] % world.course.length_m).float()
+        else:
+            assert shown_NChw is not None
+            along = world.course.read(shown_NChw)
         ego = torch.cat([ego, along.unsqueeze(1)], 1)
     return ego.nan_to_num()
 
