@@ -149,9 +149,11 @@ def unit_names(dreams: list[Drive]) -> list[str]:
 def survivors(
     drives: list[Drive], firsts: list[dict[str, int]], rules: tuple[str, ...], seconds: list[float]
 ) -> list[Interval]:
-    """Share of drives that kept all rules until each moment, bootstrapped over scenarios."""
+    """Share of drives that kept all rules until each moment, bootstrapped over scenarios; over drives where
+    there is one scenario."""
     ends = np.array([min(first[rule] for rule in rules) for first in firsts])
-    groups = np.array([drive.scenario for drive in drives])
+    scenarios = np.array([drive.scenario for drive in drives])
+    groups = scenarios if len(set(scenarios)) > 1 else np.arange(len(drives))
     return [mean_interval((ends > s * SECOND).astype(float), groups) for s in seconds]
 
 
