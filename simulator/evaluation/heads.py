@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.ego import DT_S
+from simulator.envs.dream_episode import DreamRules
 from simulator.evaluation import metrics
 from simulator.evaluation.control_rollouts import said
 from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval
@@ -24,7 +25,7 @@ from world_model.engine.base import EVENT_HEADS, STATE_HEADS
 from world_model.training.data import DataError, evenly
 
 GOOD_AREA, GOOD_CALIBRATION = 0.95, 0.05
-TOLD = 0.5
+TOLD = DreamRules().event_threshold
 FRAMES_A_MINUTE = 60 / DT_S
 
 
@@ -73,7 +74,7 @@ def starts(subject: Subject) -> tuple[Rows, NDArray[np.float64]]:
     drives, config = subject.drives, subject.config.heads
     before = max(subject.engine.context_frames - 1, 1)
     rows = drives.window_ends(before, 1)
-    rows = rows[drives.event_NE[rows, EVENT_HEADS.index("collision")] != 1]
+    rows = rows[~drives.crashed(rows)]
     if not len(rows):
         raise DataError(
             f"{subject.config.cache} has no held-out drive of {before + 2} frames; record longer ones"

@@ -46,7 +46,7 @@ class Subject:
         its stretches of `STRETCH_S`. Neighbouring ones resemble each other, so their intervals are narrow."""
         return rows // round(STRETCH_S / DT_S) if self.is_single else self.drives.episode_N[rows]
 
-    @property
+    @cached_property
     def is_single(self) -> bool:
         """Whether one drive is held out."""
         return len(np.unique(self.drives.episode_N)) == 1

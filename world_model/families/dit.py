@@ -109,7 +109,7 @@ class Dit(World):
         time = torch.rand(count, generator=generator)
         weight = torch.ones_like(aim[:, :1])
         if weight_BL is not None:
-            weight = (weight_BL / weight_BL.mean()).view(count, 1, *self.full_size)
+            weight = (weight_BL / weight_BL.mean().clamp_min(1e-6)).view(count, 1, *self.full_size)
         point = noise.lerp(aim, time.view(-1, 1, 1, 1))
         flow = self.velocity(point, time, torch.zeros(count), past, condition)
         velocity_loss = (weight * (flow - (aim - noise)).square()).mean()

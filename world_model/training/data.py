@@ -84,6 +84,11 @@ class Drives:
         action_NA = self.action_NA * np.array([-1.0, 1.0], np.float32)
         return replace(self, action_NA=action_NA, state_NS=state_NS, mirrored=not self.mirrored)
 
+    def crashed(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether these rows show a collision."""
+        shown: NDArray[np.bool_] = self.event_NE[rows, EVENT_HEADS.index("collision")] == 1
+        return shown
+
     def window_ends(self, before: int, after: int) -> NDArray[np.int64]:
         """Rows t whose drive also has rows t - before ... t + after."""
         n = len(self)

@@ -35,7 +35,7 @@ def fit_outcome(outcome: Outcome, drives: Drives, seed: int) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     rows = drives.window_ends(UNSEEN_STEPS, 0)
-    rows = rows[drives.event_NE[rows - 1, EVENT_HEADS.index("collision")] != 1]
+    rows = rows[~drives.crashed(rows - 1)]
     offset_m_N = torch.from_numpy(offset_of_lane_before(drives, rows))
     offroad_N = torch.from_numpy(drives.event_NE[rows, EVENT_HEADS.index("offroad")])
     told = ~(offset_m_N.isnan() | offroad_N.isnan())

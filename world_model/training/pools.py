@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from world_model.engine.base import EVENT_HEADS
 from world_model.families.car import PAST_ACTIONS
 from world_model.training.data import DataError, Drives
 from world_model.training.rare import fresh_event, rare_windows
@@ -43,7 +42,7 @@ class Pools:
         """Where something rare follows within a dream; may be none."""
         # One frame is enough for a window. Drives end soon after an event: no dream begins right before it.
         self.followed = uncrashed(drives, drives.window_ends(PAST_ACTIONS, 1))
-        self.unhurt = self.followed[~crashed(drives, self.followed + 1)]
+        self.unhurt = self.followed[~drives.crashed(self.followed + 1)]
         self.events = self.followed[fresh_event(drives, self.followed)]
 
     def begins(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
@@ -89,11 +88,5 @@ def at(pool: Rows, place_N: NDArray[np.float64]) -> Rows:
 
 def uncrashed(drives: Drives, rows: Rows) -> Rows:
     """A crashed car stands still whatever the pedals say: nothing to be learned from there on."""
-    kept: Rows = rows[~crashed(drives, rows)]
+    kept: Rows = rows[~drives.crashed(rows)]
     return kept
-
-
-def crashed(drives: Drives, rows: Rows) -> NDArray[np.bool_]:
-    """Whether these frames show a collision."""
-    shown: NDArray[np.bool_] = drives.event_NE[rows, EVENT_HEADS.index("collision")] == 1
-    return shown

@@ -24,7 +24,7 @@ from world_model.training.ego import ego_labels, labelled, with_ways
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig, misled
-from world_model.training.pools import Pools, crashed
+from world_model.training.pools import Pools
 from world_model.training.samples import Batch, Contexts, Dreams
 from world_model.training.steered import Steered, lost
 
@@ -203,7 +203,7 @@ class WorldBatches:
             (data.thing_Nhw[rows - 1] > 0).astype(np.float32)
         ).flatten(1)
         event = torch.from_numpy(drives.event_NE[rows])
-        over = torch.from_numpy(crashed(drives, rows - 1))
+        over = torch.from_numpy(drives.crashed(rows - 1))
         thing[over], event[over] = 0.0, torch.nan
         return data.latents(rows), torch.from_numpy(drives.state_NS[rows]), event, thing
 
