@@ -143,13 +143,21 @@ def state_losses(
 
 
 def head_losses(
-    state_BS: Tensor, log_scale_BS: Tensor, event_BE: Tensor, state_true: Tensor, event_true: Tensor
+    state_BS: Tensor,
+    log_scale_BS: Tensor,
+    event_BE: Tensor,
+    state_true: Tensor,
+    event_true: Tensor,
+    event_weight_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`state_losses` of the places, which the picture tells, and cross-entropy of the events.
 
-    NaN labels are left out; a batch without any label gives zero.
+    NaN labels are left out; a batch without any label gives zero. Weights of the events are of samples that
+    were drawn more often than they are.
     """
     state_loss = state_losses(state_BS, log_scale_BS, state_true, PLACES)
     known = ~torch.isnan(event_true)
     bce = F.binary_cross_entropy_with_logits(event_BE, event_true.nan_to_num(), reduction="none")
+    if event_weight_B is not None:
+        bce = bce * event_weight_B[:, None]
     return state_loss, (bce * known).sum() / known.sum().clamp_min(1)

@@ -144,3 +144,11 @@ def test_an_undecided_event_costs_log_two():
     nothing = torch.zeros(1, S)
     _, loss = head_losses(nothing, nothing, torch.zeros(1, E), nothing, torch.ones(1, E))
     assert float(loss) == pytest.approx(math.log(2))
+
+
+def test_events_drawn_more_often_than_they_are_count_for_less(reader, maps):
+    state, log_scale, event = reader(*maps)
+    truth = torch.zeros(B, S), torch.ones(B, E)
+    _, all_of_it = head_losses(state, log_scale, event, *truth)
+    _, half = head_losses(state, log_scale, event, *truth, torch.full((B,), 0.5))
+    torch.testing.assert_close(half, all_of_it / 2)

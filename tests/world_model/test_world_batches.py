@@ -275,6 +275,19 @@ def test_windows_show_crashes_although_drives_end_soon_after(crashing):
     assert moving[moving < 30].max() == CRASH - 2
 
 
+def test_events_count_as_often_as_they_are_however_often_they_are_drawn(crashing):
+    rows = crashing.windows(4000, torch.Generator().manual_seed(0)).rows
+    weight = crashing.pools.event_weights(rows, 0.2)
+    crashes = rows == CRASH - 1
+    assert weight[crashes].sum() / 4000 == pytest.approx(1 / len(crashing.pools.followed), rel=0.1)
+    assert weight.mean() == pytest.approx(1, abs=0.02)
+    batch = crashing.batch(0, torch.Generator().manual_seed(0))
+    new = (batch.event_BE == 1).any(1)
+    assert new.any()
+    assert not new.all()
+    assert batch.event_weight_B[new].max() < 0.2 < 1 <= batch.event_weight_B[~new].min()
+
+
 def test_what_follows_a_crash_counts_for_nothing(crashing):
     _, _, event, weight = crashing.target(crashing.train, np.array([CRASH - 1, CRASH, CRASH + 1]))
     assert event[:2, EVENT_HEADS.index("collision")].tolist() == [0, 1]

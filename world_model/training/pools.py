@@ -62,6 +62,14 @@ class Pools:
         drawn = torch.rand(2, count, generator=generator, dtype=torch.float64).numpy()
         return np.where(drawn[0] < event_share, at(self.events, drawn[1]), rows)
 
+    def event_weights(self, rows_N: Rows, event_share: float) -> NDArray[np.float32]:
+        """How much the events of windows count, so that they seem no more frequent than they are (importance
+        weights: how often a row is, over how often it is drawn)."""
+        often_N = len(self.followed) / max(1, len(self.events)) * np.isin(rows_N, self.events)
+        share = event_share if len(self.events) else 0.0
+        weights: NDArray[np.float32] = (1 / (1 - share + share * often_N)).astype(np.float32)
+        return weights
+
     def motions(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
         """After which frames the car moves as its wheel and pedals ask: no crash stops it."""
         return self._spread(self.unhurt, count, rare_share, generator)

@@ -26,6 +26,7 @@ class Batch:
     next_BChw: Tensor  # continuous latents of frame t+1
     state_BS: Tensor  # labels of frame t+1
     event_BE: Tensor
+    event_weight_B: Tensor  # how often such a frame is, over how often it is drawn
     thing_BL: Tensor  # weights at the finest scale
 
 

@@ -62,7 +62,12 @@ class WorldTask(WorldBatches):
                 frame.latent_BChw, batch.past_BPChw[:, 0], batch.actions_BMA, batch.true_ego_BE
             )
         state_loss, event_loss = head_losses(
-            state.float(), log_scale.float(), event.float(), batch.state_BS, batch.event_BE
+            state.float(),
+            log_scale.float(),
+            event.float(),
+            batch.state_BS,
+            batch.event_BE,
+            batch.event_weight_B,
         )
         # averaged per scale first: otherwise the finest scale drowns the others
         total = torch.stack(parts).mean()

@@ -70,7 +70,7 @@ class WorldTraining:
     state_weight: float = (
         0.03  # small: the gradient's norm is clipped as a whole, and the heads' is large
     )
-    event_weight: float = 0.03
+    event_weight: float = 0.1
     course_weight: float = 0.03  # of the reader that says where on a course a frame was taken
     # nothing else learns from it, so its size means nothing, but to the clipped norm: precise as it gets, its
     # gradient would leave the tokens' a tenth of theirs
@@ -223,8 +223,13 @@ class WorldBatches:
         ego = torch.cat([part.ego_BE for part in parts])
         true_ego = torch.cat([self.ego(part.data, part.rows) for part in parts])
         targets = [self.target(part.data, part.rows + 1) for part in parts]
-        joined = (torch.cat(values) for values in zip(*targets, strict=True))
-        return Batch(past, self.foresee(past, actions, ego), actions, ego, true_ego, *joined)
+        latent, state, event, thing = (torch.cat(values) for values in zip(*targets, strict=True))
+        weight = torch.ones(config.batch)
+        for part in parts[: len(parts) - bool(dreams)]:
+            fair = self.pools.event_weights(part.rows, config.event_share)
+            weight[: len(fair)] = torch.from_numpy(fair)
+        foreseen = self.foresee(past, actions, ego)
+        return Batch(past, foreseen, actions, ego, true_ego, latent, state, event, weight, thing)
 
     def windows(self, count: int, generator: torch.Generator) -> Contexts:
         """Contexts drawn from the drives, each spoiled in some way that a dream may be."""
