@@ -63,11 +63,13 @@ def test_backends_are_measured_beside_their_floor(town, small):
 def test_batches_and_families_are_measured(town, small):
     figures = dreams.measure_batches(small).figures
     assert set(figures) == {"batch 2, eager, frames", "batch 2, eager, latents alone"}
-    (comparison,) = dreams.measure_families(small).tables
+    comparison, judged = dreams.measure_families(small).tables
     (line,) = comparison.rows
     name, parameters, _, _, ratio, _, _ = line
     assert (name, parameters) == ("var", "5.40 M")
     assert ratio.startswith("1 ")  # against itself
+    assert judged.rows[0][0] == "var"
+    assert "–" not in judged.rows[0]  # the shipped model has been evaluated
 
 
 def test_without_other_families_the_bench_says_how_to_get_them(small):

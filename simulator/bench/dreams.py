@@ -17,6 +17,7 @@ from simulator.bench.contenders import (
 from simulator.bench.floor import peak_gflops, step_gflop
 from simulator.bench.programs import peak_mb
 from simulator.bench.settings import BenchConfig, Row
+from simulator.evaluation.quality import FIGURES, Quality, kept
 from simulator.evaluation.report import Chart, Section, Table, Verdict, table
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def measure_families(config: BenchConfig) -> Section:
     drawing: list[Contender] = []
     steps: list[Contender] = []
     about: dict[str, tuple[str, str]] = {}
+    quality: dict[str, Quality] = {}
     for folder in present(config.families).values():
         loaded = load(folder)
         if loaded.world is None:
@@ -129,6 +131,9 @@ def measure_families(config: BenchConfig) -> Section:
             steps.append(Contender(name, stepper(engine, config.scenario, config.world_model)))
             millions = sum(p.numel() for p in checkpoint.world.parameters()) / 1e6
             about[name] = f"{millions:.2f} M", f"{step_gflop(engine):.2f}"
+            # it was judged as it draws by default
+            as_judged = checkpoint.config.world.steps == loaded.config.world.steps
+            quality[name] = kept(folder, loaded.hash) if as_judged else Quality(loaded.hash, {})
     if not about:
         note = "No checkpoint of another family is there: `dreamlane train world --config train_town_nar`."
         return section("families", "Families", [], note=note)
@@ -160,9 +165,16 @@ def measure_families(config: BenchConfig) -> Section:
         "families",
         "Families, batch 1",
         rows,
-        [table(f"In turns, PyTorch, {precision}", columns, lines)],
+        [
+            table(f"In turns, PyTorch, {precision}", columns, lines),
+            table(
+                "How good what is drawn is, by each model's own evaluation [95 %]",
+                ("family", *FIGURES.values()),
+                [(name, *quality[name].in_words()) for name in about],
+            ),
+        ],
         "Drawing is the latent map alone; the whole step adds what all families share: looking ahead, heads,"
-        " the picture.",
+        " the picture. Models without kept figures have no evaluation (`dreamlane eval keep`).",
     )
 
 

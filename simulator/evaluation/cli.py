@@ -160,6 +160,22 @@ def laps(
     print(f"wrote {output / 'laps.png'} and, for programs, laps.json")
 
 
+@app.command()
+def keep(
+    report: Annotated[Path, typer.Argument(help="Folder of a finished report of all parts.")],
+    model: Model = MODEL,
+) -> None:
+    """Keep a report's main figures beside the model, where `dreamlane bench` finds them."""
+    from simulator.assets import model_folder
+    from simulator.evaluation.quality import FIGURES
+    from simulator.evaluation.quality import keep as keep_quality
+
+    folder = model_folder(model)
+    for name, said in zip(FIGURES.values(), keep_quality(report, folder).in_words(), strict=True):
+        print(f"{name}: {said}")
+    print(f"wrote {folder / 'quality.json'}")
+
+
 @app.command("cache")
 def build(
     cache: Cache = CACHE,

@@ -41,6 +41,12 @@ class Interval:
         """As JSON holds it: NaN becomes None."""
         return {k: None if v != v else v for k, v in asdict(self).items()}
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Interval:
+        """What `to_json` gave."""
+        known: dict[str, Any] = {k: np.nan if v is None else v for k, v in content.items()}
+        return cls(**known)
+
 
 def verdict(gained: Interval) -> str:
     """Of an advantage, in words; "unclear" where the interval holds zero."""

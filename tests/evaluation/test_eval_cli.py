@@ -101,6 +101,10 @@ def test_everything_ends_in_one_report(place):
     for heading in ("The meter itself", "Open loop", "Does the picture obey?", "Survival"):
         assert heading in text
     assert (place / "out" / "stability.png").is_file()
+    run("eval", "keep", str(place / "out"), "--model", str(place / "model"))
+    quality = json.loads((place / "model" / "quality.json").read_text())
+    assert quality["checkpoint"] == report["conditions"]["checkpoint"]
+    assert "steering_sign" in quality["figures"]
 
 
 def test_equal_evaluations_give_equal_figures(place):

@@ -1,0 +1,96 @@
+"""The few figures of an evaluation that stand beside a model's speed, kept in its folder as `quality.json`.
+
+Speed alone says nothing: whoever draws one grey frame for ever is the fastest of all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.evaluation.folder import ReportError, dumps, read_report
+from simulator.evaluation.intervals import Interval
+
+SCHEMA, SCHEMA_VERSION = "dreamlane.quality", 1
+FILE = "quality.json"
+ONE_SECOND, ONE_MINUTE_S = 10, 60.0
+FIGURES = {
+    "gain_at_1s_db": "PSNR after 1 s beside copy-last-frame, dB",
+    "steering_sign": "turns as steered",
+    "alive_after_1min": "alive after a minute",
+    "agreement_spearman": "ranks drivers as the truth does (Spearman)",
+}
+"""What is kept, and how a table calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Some figures of one checkpoint, each with its 95 % interval."""
+
+    checkpoint: str
+    figures: dict[str, Interval]
+
+    def in_words(self) -> list[str]:
+        """One cell for each of `FIGURES`."""
+        return [str(self.figures.get(name, Interval.unknown())) for name in FIGURES]
+
+
+def quality_of(report: dict[str, Any]) -> Quality:
+    """The figures, as far as the report (`report.json`) has them."""
+    measured = {name: part["figures"] for name, part in report["sections"].items()}
+    found: dict[str, dict[str, Any]] = {}
+    for gain in measured.get("open_loop", {}).get("advantage_over_floor", ()):
+        if (gain["comparison"], gain["horizon"]) == ("psnr_db", ONE_SECOND):
+            found["gain_at_1s_db"] = {
+                k: gain[k] for k in gain if k not in ("comparison", "horizon")
+            }
+    if steering := measured.get("control", {}).get("steering"):
+        found["steering_sign"] = steering["meter"]["sign_accuracy"]
+    dream = measured.get("stability", {}).get("dream", {})
+    if ONE_MINUTE_S in dream.get("seconds", ()):
+        minute = dream["seconds"].index(ONE_MINUTE_S)
+        found["alive_after_1min"] = dream["survival"]["both"][minute]
+    if spearman := measured.get("agreement", {}).get("spearman"):
+        found["agreement_spearman"] = spearman
+    figures = {name: Interval.from_json(found[name]) for name in FIGURES if name in found}
+    return Quality(report["conditions"]["checkpoint"], figures)
+
+
+def keep(report_folder: Path, model: Path) -> Quality:
+    """Write a finished report's figures beside the model that it judged.
+
+    Raises:
+        ReportError: no finished report, or one of other weights.
+    """
+    from world_model.checkpoint import load
+
+    quality, mine = quality_of(read_report(report_folder)), load(model).hash
+    if quality.checkpoint != mine:
+        raise ReportError(
+            f"{report_folder} judges checkpoint {quality.checkpoint}, {model} is {mine}: evaluate it"
+            f" (`dreamlane eval all --model {model}`)"
+        )
+    content = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "checkpoint": mine,
+        "figures": {name: figure.to_json() for name, figure in quality.figures.items()},
+    }
+    (model / FILE).write_text(dumps(content), encoding="utf-8")
+    return quality
+
+
+def kept(model: Path, checkpoint: str) -> Quality:
+    """What is kept beside a model; no figures where nothing is, or what is there is of other weights."""
+    nothing = Quality(checkpoint, {})
+    try:
+        content = json.loads((model / FILE).read_text(encoding="utf-8"))
+        mine = (SCHEMA, SCHEMA_VERSION, checkpoint)
+        if (content["schema"], content["schema_version"], content["checkpoint"]) != mine:
+            return nothing
+        figures = {k: Interval.from_json(v) for k, v in content["figures"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return nothing
+    return Quality(checkpoint, figures)
