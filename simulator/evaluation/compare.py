@@ -37,8 +37,8 @@ class Difference:
 
     @property
     def word(self) -> str:
-        """B against A; "unclear" where the interval holds zero."""
-        if self.gap.low <= 0 <= self.gap.high or not self.gap.n:
+        """B against A; "unclear" where the interval holds zero, or isn't known."""
+        if not (self.gap.low > 0 or self.gap.high < 0):
             return "unclear"
         higher = self.gap.value > 0
         if not self.better:

@@ -72,8 +72,7 @@ def likelihood(subject: Subject) -> Part:
         " must be clearly above zero.",
         verdicts=(
             Verdict(
-                f"Listening: wrong actions make the next frame dearer by {gap.value:.3f} nats a token"
-                f" [{gap.low:.3f}, {gap.high:.3f}].",
+                f"Listening: wrong actions make the next frame dearer by {gap} nats a token.",
                 gap.low > 0,
             ),
         ),

@@ -30,6 +30,8 @@ class Interval:
     def __str__(self) -> str:
         if not self.n:
             return "–"
+        if np.isnan(self.low):
+            return f"{self.value:.3g} [?]"
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
     @classmethod
@@ -49,7 +51,7 @@ class Interval:
 
 
 def verdict(gained: Interval) -> str:
-    """Of an advantage, in words; "unclear" where the interval holds zero."""
+    """Of an advantage, in words; "unclear" where the interval holds zero, or isn't known."""
     if gained.low > 0:
         return "better"
     if gained.high < 0:
@@ -60,7 +62,8 @@ def verdict(gained: Interval) -> str:
 def mean_interval(
     values_N: NDArray[Any], drive_N: NDArray[Any], weight_N: NDArray[Any] | None = None
 ) -> Interval:
-    """Mean of the values, weighted if wished; NaN are left out. A single drive's interval is a point."""
+    """Mean of the values, weighted if wished; NaN are left out. A single drive says nothing of another: its
+    interval is unknown (NaN)."""
     known = ~np.isnan(values_N)
     values, drives = np.asarray(values_N, np.float64)[known], np.asarray(drive_N)[known]
     if not len(values):
@@ -69,7 +72,8 @@ def mean_interval(
     _, index = np.unique(drives, return_inverse=True)
     sums, counts = np.bincount(index, weights * values), np.bincount(index, weights)
     picks_DG = np.random.default_rng(SEED).integers(len(sums), size=(DRAWS, len(sums)))
-    low, high = np.quantile(sums[picks_DG].sum(1) / counts[picks_DG].sum(1), (0.025, 0.975))
+    means_D = sums[picks_DG].sum(1) / counts[picks_DG].sum(1)
+    low, high = np.quantile(means_D, (0.025, 0.975)) if len(sums) > 1 else (np.nan, np.nan)
     mean = np.average(values, weights=weights)
     return Interval(float(mean), float(low), float(high), len(values), len(sums))
 
@@ -79,7 +83,7 @@ def statistic_interval(
 ) -> Interval:
     """Any statistic of a set of clips; `statistic` gets row numbers, possibly repeated.
 
-    Without clips it is unknown.
+    Without clips it is unknown; its interval is, where all are of one drive.
     """
     if not len(drive_N):
         return Interval.unknown()
@@ -92,7 +96,7 @@ def statistic_interval(
         )
         for _ in range(draws)
     ]
-    finite = np.array([d for d in drawn if d == d])
+    finite = np.array([d for d in drawn if d == d and len(members) > 1])
     low, high = np.quantile(finite, (0.025, 0.975)) if len(finite) else (np.nan, np.nan)
     value = statistic(np.arange(len(drive_N)))
     return Interval(float(value), float(low), float(high), len(drive_N), len(members))

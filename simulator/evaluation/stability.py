@@ -192,6 +192,8 @@ def survival_chart(
 
 def shown(share: Interval) -> str:
     """A share with its interval."""
+    if np.isnan(share.low):
+        return f"{share.value:.0%} [?]"
     return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import painted
 import pytest
 
-from simulator.evaluation.intervals import mean_interval, statistic_interval
+from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval, verdict
 
 
 def test_equal_values_leave_no_doubt():
@@ -28,6 +28,19 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     samples = rng.normal(1.0, 2.0, (200, 30))
     hits = [i.low <= 1.0 <= i.high for i in (mean_interval(s, np.arange(30)) for s in samples)]
     assert 0.87 < np.mean(hits) < 0.99
+
+
+def test_a_single_witness_has_an_unknown_interval_and_proves_nothing():
+    values, one = np.array([1.0, 1.1, 1.2]), np.zeros(3)
+    for interval in (
+        mean_interval(values, one),
+        statistic_interval(lambda i: float(values[i].mean()), one),
+    ):
+        assert (interval.value, interval.n, interval.drives) == (pytest.approx(1.1), 3, 1)
+        assert str(interval) == "1.1 [?]"
+        assert verdict(interval) == "unclear"
+        assert Interval.from_json(interval.to_json()).n == 3
+        assert interval.to_json()["low"] is None
 
 
 def test_absent_values_are_left_out():
