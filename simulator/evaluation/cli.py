@@ -18,6 +18,7 @@ app = typer.Typer(
 Model = Annotated[str, typer.Option(help="A shipped model's name or a checkpoint folder.")]
 Cache = Annotated[str, typer.Option(help="Frame cache whose held-out drives are used.")]
 Output = Annotated[str, typer.Option(help="Folder of the report; empty: outputs/eval/<model>.")]
+Config = Annotated[str, typer.Option(help="A file of simulator/conf, without the suffix.")]
 Quick = Annotated[bool, typer.Option(help="Only see that it runs; not to be quoted.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="key=value, such as open_loop.starts=128 batch=16")
@@ -29,10 +30,10 @@ MODEL, CACHE = "town", "data/cache/town"
 @app.command("all")
 def all_parts(
     overrides: Overrides = None, model: Model = MODEL, cache: Cache = CACHE, output: Output = "",
-    quick: Quick = False,
+    quick: Quick = False, config: Config = "eval",
 ) -> None:  # fmt: skip
     """Everything. A checkpoint with a tokenizer only gets the tokenizer's part."""
-    run((), overrides, model, cache, output, quick)
+    run((), overrides, model, cache, output, quick, config)
 
 
 @app.command("open-loop")
@@ -196,7 +197,7 @@ def build(
 
 def run(
     parts: tuple[str, ...], overrides: list[str] | None, model: str, cache: str, output: str,
-    quick: bool,
+    quick: bool, named: str = "eval",
 ) -> None:  # fmt: skip
     """Evaluate the parts (none named: all there are) one after the other into one report."""
     from rich.console import Console
@@ -209,7 +210,7 @@ def run(
     from simulator.evaluation.subject import open_subject
 
     given = [f"model='{model}'", f"cache='{cache}'", f"output='{output}'"]
-    config = compose(EvalConfig, "eval_quick" if quick else "eval", [*given, *(overrides or [])])
+    config = compose(EvalConfig, "eval_quick" if quick else named, [*given, *(overrides or [])])
     console = Console()
     if needs_drives(parts):
         config = with_drives(config, console.print)

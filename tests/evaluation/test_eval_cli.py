@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from simulator import cli
-from simulator.ego import EgoState
+from simulator.config import compose
+from simulator.ego import DT_S, EgoState
+from simulator.evaluation.settings import EvalConfig
 from simulator.recording.episode import EpisodeWriter
 from world_model import checkpoint
 from world_model.engine.base import EVENT_HEADS, STATE_HEADS
@@ -126,6 +128,12 @@ def test_a_model_of_recorded_drives_judges_no_driver_and_says_why(place):
     for part in ("closed_loop", "agreement"):
         assert "knows no collision and no offroad" in sections[part]["figures"]["skipped"]
     assert sections["control"]["figures"]["steering"]
+
+
+@pytest.mark.parametrize("name", ["eval", "eval_short", "eval_quick"])
+def test_every_shipped_setting_is_accepted(name):
+    config = compose(EvalConfig, name, [])
+    assert config.stability.steps >= max(config.stability.columns_s) / DT_S
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,21 @@ def test_a_person_paints_on_the_dream(play, town) -> None:
     assert game.process.returncode == 0
 
 
+@pytest.mark.parametrize("family", ["nar"])
+def test_every_family_is_driven_in_a_real_window(play, family) -> None:
+    game = play("--model", family)
+    before = above_the_banner(game)
+    game.press("keydown", "Up")
+    game.until(
+        lambda: np.abs(above_the_banner(game) - before).mean() > 2.0, "the car never drove off"
+    )
+    game.press("keyup", "Up")
+    game.press("key", "Escape")
+    said, _ = game.process.communicate(timeout=PATIENCE_S)
+    assert game.process.returncode == 0
+    assert "Drove" in said
+
+
 def above_the_banner(game: Game) -> np.ndarray:
     """The upper quarter of the picture, without its border."""
     x, y, width, height = window_box(game)
