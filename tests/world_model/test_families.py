@@ -10,7 +10,7 @@ from test_engine import actions, assert_equal_outputs, context, drive
 
 from world_model.checkpoint import Checkpoint, CheckpointError, load, save
 from world_model.engine.eager import EagerEngine
-from world_model.families import FAMILIES, make_world
+from world_model.families import FAMILIES, cells, make_world
 from world_model.families.car import PAST_ACTIONS
 from world_model.families.dit import Dit
 from world_model.families.nar import Nar
@@ -35,11 +35,16 @@ def cellwise(request: pytest.FixtureRequest) -> Checkpoint:
 
 
 class Forced:
-    """A `Chance` that says given tokens, whatever the odds, and keeps the odds."""
+    """A `DreamChance` that says given tokens, whatever the odds, and keeps the odds."""
+
+    free_B = torch.zeros(BATCH, dtype=torch.bool)
 
     def __init__(self, tokens_KBL: torch.Tensor, order: list[int]) -> None:
         self.tokens, self.order = tokens_KBL, order
-        self.heard: list[list[torch.Tensor]] = [[] for _ in tokens_KBL]
+        self.again()
+
+    def again(self) -> None:
+        self.heard: list[list[torch.Tensor]] = [[] for _ in self.tokens]
 
     def __call__(self, k: int, logits_BLV: torch.Tensor) -> torch.Tensor:
         begin = sum(part.shape[1] for part in self.heard[k])
@@ -134,6 +139,39 @@ def test_a_training_dream_of_sure_cells_is_the_true_frame(cellwise):
         cellwise.tokenizer.quantizer, frame, known, Forced(tokens, list(range(8)))
     )
     torch.testing.assert_close(drawn, frame.latent_BChw)
+
+
+class Likeliest:
+    """A `DreamChance` without chance: the likeliest token. The first dream is free, the other one isn't."""
+
+    free_B = torch.tensor([True, False])
+
+    def again(self) -> None: ...
+
+    def __call__(self, k: int, logits_BLV: torch.Tensor) -> torch.Tensor:
+        return logits_BLV.argmax(2)
+
+    def normal(self, count: int) -> torch.Tensor:
+        raise AssertionError("nothing here is normal")
+
+
+def test_a_free_training_dream_knows_nothing_of_the_truth(cellwise):
+    known, quantizer = inputs(cellwise), cellwise.tokenizer.quantizer
+    one, other = (
+        cellwise.world.dream(quantizer, frame_of(cellwise, some_tokens(seed)), known, Likeliest())
+        for seed in (0, 1)
+    )
+    assert torch.equal(one[0], other[0])
+    assert not torch.equal(one[1], other[1])
+
+
+def test_drawn_often_enough_a_free_training_dream_is_what_the_family_draws(cellwise, monkeypatch):
+    known, quantizer = inputs(cellwise), cellwise.tokenizer.quantizer
+    monkeypatch.setattr(cells, "DRAWN_AGAIN", 8)  # as many as cells
+    truth = frame_of(cellwise, some_tokens())
+    dreamed = cellwise.world.dream(quantizer, truth, known, Likeliest())
+    drawn, _ = cellwise.world.generate(quantizer, known, Likeliest())
+    torch.testing.assert_close(dreamed[0], drawn[0])
 
 
 def test_flat_maps_are_asked_for():

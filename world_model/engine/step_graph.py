@@ -139,11 +139,11 @@ class GivenNoise:
         return tokens
 
     def normal(self, count: int) -> Tensor:
-        """See `Chance`; Box and Muller's way, since runtimes lack the inverse of the distribution."""
+        """See `Chance`; Box and Muller's way, since runtimes lack the inverse of the distribution. A
+        temperature of T divides log odds by T: a normal distribution gets T times its variance."""
         size, angle = self.noise_BL[:, :count].chunk(2, 1)
-        radius = (
-            (-2 * torch.log1p(-size)).sqrt() * self.sampling.temperature(0) * self.calm_B[:, None]
-        )
+        variance_B1 = self.sampling.temperature(0) * self.calm_B[:, None]
+        radius = (-2 * torch.log1p(-size) * variance_B1).sqrt()
         return torch.cat([radius * (math.tau * angle).cos(), radius * (math.tau * angle).sin()], 1)
 
     def surprise(self) -> Tensor:

@@ -18,9 +18,12 @@ from world_model.families.config import WorldConfig
 from world_model.families.near_codes import NearCodes
 from world_model.families.past import PastPyramid
 from world_model.families.token_world import TokenWorld
-from world_model.families.world import Chance, Known
+from world_model.families.world import Chance, DreamChance, Known
 from world_model.layers import KeyValue
 from world_model.tokenizer.quantizer import MultiScaleQuantizer, Quantized, QuantizerConfig
+
+DRAWN_AGAIN = 2
+"""How often training draws a free dream's frame again: most of what a cell needs to know stands beside it."""
 
 
 class CellWorld(TokenWorld):
@@ -137,18 +140,30 @@ class CellWorld(TokenWorld):
         self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known
     ) -> list[Tensor]:
         """See `TokenWorld.forward`: a cell knows those that come before it in `frame`."""
-        x, ahead = self._told(frame, known), flat(known.ahead_BChw)
+        modulation, ahead = self.modulate(known.condition_BD), flat(known.ahead_BChw)
+        x = self.features(flat(frame.latent_BChw), self.look_back(known), modulation)
         return [
             self.cell_logits(k, x, flat(before), ahead, quantizer)
             for k, before in enumerate(frame.before)
         ]
 
     def dream(
-        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known, chance: Chance
+        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known, chance: DreamChance
     ) -> Tensor:
-        """See `World.dream`: each cell is drawn as if the ones before it had come true, all in one pass."""
-        x, ahead = self._told(frame, known), flat(known.ahead_BChw)
-        cells, _ = self.draw_cells(x, ahead, quantizer, chance)
+        """See `World.dream`: all cells in one pass, each as if the ones before it had come true.
+
+        Those of a free dream may not know the truth. At first they take what was foreseen for what stands
+        before them, then, drawn again with the same chance, what they drew the last time. After as many
+        passes as `generate` takes that is the very same frame (fixed-point iteration); `DRAWN_AGAIN` do.
+        """
+        modulation, ahead = self.modulate(known.condition_BD), flat(known.ahead_BChw)
+        past, free_B11 = self.look_back(known), chance.free_B.view(-1, 1, 1)
+        before = torch.where(free_B11, ahead, flat(frame.latent_BChw))
+        for _ in range(1 + DRAWN_AGAIN):
+            chance.again()
+            x = self.features(before, past, modulation)
+            cells, _ = self.draw_cells(x, ahead, quantizer, chance)
+            before = torch.where(free_B11, cells, before)
         return self.as_map(cells)
 
     def generate(
@@ -178,11 +193,6 @@ class CellWorld(TokenWorld):
         """Cells in raster order to the latent map (B, C, h, w)."""
         h, w = self.full_size
         return cells_BLC.transpose(1, 2).reshape(len(cells_BLC), -1, h, w)
-
-    def _told(self, frame: Quantized, known: Known) -> Tensor:
-        """`features` of a whole frame."""
-        modulation = self.modulate(known.condition_BD)
-        return self.features(flat(frame.latent_BChw), self.look_back(known), modulation)
 
 
 def flat(x_BChw: Tensor) -> Tensor:

@@ -45,6 +45,16 @@ class Chance(Protocol):
         """(B, count) numbers of the standard normal distribution."""
 
 
+class DreamChance(Chance, Protocol):
+    """That of a frame that training dreams beside a recorded one."""
+
+    free_B: Tensor
+    """Which dreams owe nothing to the recording; what the others draw is steered towards it."""
+
+    def again(self) -> None:
+        """Begin anew: what is asked next gets what was asked first."""
+
+
 class Known(NamedTuple):
     """What is known before a frame is drawn."""
 
@@ -118,7 +128,7 @@ class World(Car, ABC):
         """
 
     def dream(
-        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known, chance: Chance
+        self, quantizer: MultiScaleQuantizer, frame: Quantized, known: Known, chance: DreamChance
     ) -> Tensor:
         """The next frame's latent map as training dreams it; `frame` is the true one, for families whose
         own way of drawing would take too long."""

@@ -68,4 +68,7 @@ def turned(past_BPChw: Tensor, nudge_B2: Tensor, world: World, tokenizer: Tokeni
     with low_precision():
         pictures = tokenizer.draw(maps).float().clamp(-1, 1)
         seen = tokenizer.see(world.reprojection(pictures, maps, nothing, standing, nudge))
-    return tokenizer.quantizer.encode(seen.float()).latent_BChw.view_as(past_BPChw)
+    quantized = tokenizer.quantizer.encode(seen.float()).latent_BChw
+    newest, before, _ = quantized.view_as(past_BPChw).unbind(1)
+    # what is foreseen is never quantised: it would tell that something was changed
+    return torch.stack([newest, before, seen.float().view_as(past_BPChw)[:, 2]], 1)

@@ -53,13 +53,20 @@ class Steered:
         generator: torch.Generator,
     ) -> None:
         self.quantizer, self.sampling, self.choices = quantizer, sampling, choices
-        self.rest_BChw, self.generator = true_BChw, generator
+        self.true_BChw, self.generator = true_BChw, generator
+        self.begin = generator.get_state()
+        self.again()
         self.free_B = torch.arange(len(true_BChw)) >= round(steered_share * len(true_BChw))
         self.calm_B11 = sampling.calm(speed_mps_B).view(-1, 1, 1)
 
+    def again(self) -> None:
+        """See `families.world.DreamChance`."""
+        self.rest_BChw = self.true_BChw
+        self.generator.set_state(self.begin)
+
     def normal(self, count: int) -> Tensor:
         """See `families.world.Chance`; what is drawn of it isn't steered."""
-        size_B1 = self.sampling.temperature(0) * self.calm_B11.view(-1, 1)
+        size_B1 = (self.sampling.temperature(0) * self.calm_B11.view(-1, 1)).sqrt()
         return size_B1 * torch.randn(len(size_B1), count, generator=self.generator)
 
     def __call__(self, k: int, logits_BLV: Tensor) -> Tensor:
