@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.evaluation import metrics, rollout_store
+from simulator.evaluation.conditions import code_hash, starts_hash
 from simulator.evaluation.envelope import (
     Envelope,
     code_entropy,
@@ -85,6 +86,9 @@ def drive_dreams(
             "batch": size,
             "seed": subject.config.seed,
             "metrics": metrics.VERSION,
+            "backend": subject.config.backend,
+            "starts": starts_hash(subject.config, subject.folder),
+            "code": code_hash(),
         }
     )
     drives: list[Drive] = []
