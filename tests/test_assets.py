@@ -10,7 +10,14 @@ from simulator.assets import assets_dir, contexts_dir, model_dir, stated_name
 
 
 @pytest.mark.parametrize(
-    ("model", "starts"), [("lake", "lake"), ("highway", "highway"), ("nar", "town")]
+    ("model", "starts"),
+    [
+        ("lake", "lake"),
+        ("highway", "highway"),
+        ("nar", "town"),
+        ("raster", "town"),
+        ("dit", "town"),
+    ],
 )
 def test_a_checkpoint_starts_in_its_own_world_whatever_its_folder_is_called(
     tmp_path, model, starts

@@ -144,7 +144,7 @@ def test_a_person_paints_on_the_dream(play, town) -> None:
     assert game.process.returncode == 0
 
 
-@pytest.mark.parametrize("family", ["nar"])
+@pytest.mark.parametrize("family", ["nar", "raster", "dit"])
 def test_every_family_is_driven_in_a_real_window(play, family) -> None:
     game = play("--model", family)
     before = above_the_banner(game)
