@@ -5,8 +5,8 @@ reader of the picture would believe one that turned too little, feed that back, 
 All other heads see the NEW frame's latent map, the one before it, and the conditioning of the step. Labels
 a data source lacks are NaN and cost nothing.
 
-Shapes: B batch, C channels, h w latent map, S states (`STATE_HEADS`), E events (`EVENT_HEADS`), M remembered
-actions, A=2 action.
+Shapes: B batch, C channels, h w latent map, S states (`STATE_HEADS`), P of them places, E events
+(`EVENT_HEADS`), M remembered actions, A=2 action.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from world_model.layers import Conditioning
 
 # Typical size of each state, so that all are learned at one pace.
 STATE_SCALES = (10.0, 0.3, 1.0, 0.1, 0.01, 20.0)
+
+PLACE_LIMITS = ((-30.0, 30.0), (-3.2, 3.2), (-0.1, 0.1), (0.0, 80.0))
+"""What labels of lane offset, heading, curvature and distance ahead can be. A picture that has come apart
+reads as anything: a vehicle a mile behind, say."""
 
 
 MOTIONS = 2
@@ -84,6 +88,8 @@ class StateReader(nn.Module):
     """Small convolutional reader: two latent maps and the conditioning -> states and events."""
 
     scale_S: Tensor
+    least_P: Tensor
+    most_P: Tensor
 
     def __init__(self, channels: int, width: int, map_size: tuple[int, int], actions: int) -> None:
         super().__init__()
@@ -104,6 +110,9 @@ class StateReader(nn.Module):
         self.log_scale = nn.Linear(256, places)
         self.event = nn.Linear(256, len(EVENT_HEADS))
         self.register_buffer("scale_S", torch.tensor(STATE_SCALES))
+        least, most = zip(*PLACE_LIMITS, strict=True)
+        self.register_buffer("least_P", torch.tensor(least), persistent=False)
+        self.register_buffer("most_P", torch.tensor(most), persistent=False)
 
     def forward(
         self,
@@ -118,9 +127,14 @@ class StateReader(nn.Module):
         x = self.convs(torch.cat([new_BChw, new_BChw - old_BChw], 1)).flatten(1)
         x = F.silu(self.mix(torch.cat([x, condition_BD], 1)))
         motion, motion_log_scale = self.kinematics(actions_BMA, ego_BE)
-        state = torch.cat([motion, self.mean(x).float() * self.scale_S[MOTIONS:]], 1)
+        state = torch.cat([motion, self.possible(self.mean(x).float() * self.scale_S[MOTIONS:])], 1)
         log_scale = torch.cat([motion_log_scale, self.log_scale(x).float().clamp(-6, 3)], 1)
         return state, log_scale, self.event(x)
+
+    def possible(self, place_BP: Tensor) -> Tensor:
+        """The nearest place that there can be. Training goes on to learn from those that can't."""
+        bounded = torch.minimum(torch.maximum(place_BP, self.least_P), self.most_P)
+        return place_BP + (bounded - place_BP).detach() if self.training else bounded
 
     def unsure(self, log_scale_BS: Tensor) -> Tensor:
         """How much the states err by their own account: Laplace scales in their units."""

@@ -152,3 +152,19 @@ def test_events_drawn_more_often_than_they_are_count_for_less(reader, maps):
     _, all_of_it = head_losses(state, log_scale, event, *truth)
     _, half = head_losses(state, log_scale, event, *truth, torch.full((B,), 0.5))
     torch.testing.assert_close(half, all_of_it / 2)
+
+
+def test_a_place_that_can_not_be_is_read_as_the_nearest_that_can_and_still_teaches(reader, maps):
+    """Heads that see nothing but the impossible."""
+    with torch.no_grad():
+        reader.mean.bias.copy_(torch.tensor([1e4, -1e4, 1e4, -1e4]))
+    for mode in (reader.train(), reader.eval()):
+        state, log_scale, event = mode(*maps)
+        assert (
+            state[:, MOTIONS:].tolist()
+            == [[30.0, pytest.approx(-3.2), pytest.approx(0.1), 0.0]] * B
+        )
+    state, log_scale, event = reader.train()(*maps)
+    nothing = torch.full((B, E), torch.nan)
+    head_losses(state, log_scale, event, torch.zeros(B, S), nothing)[0].backward()
+    assert (reader.mean.bias.grad[:3] != 0).all()
