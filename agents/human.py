@@ -35,7 +35,7 @@ class HumanConfig:
     """Towards the side whose key is down, as a share of the lock that the speed allows."""
 
     centre_per_s: float = 4.0
-    """Back to straight, keys released: almost three times as quick as away, so that corrections feel light."""
+    """Back to straight, keys released: almost three times as quick as away: corrections feel light."""
 
     throttle_per_s: float = 2.5
     brake_per_s: float = 4.0
