@@ -28,11 +28,15 @@ class Interval:
     drives: int
 
     def __str__(self) -> str:
+        return self.shown()
+
+    def shown(self, style: str = ".3g") -> str:
+        """The estimate and its interval, numbers in this format."""
         if not self.n:
             return "–"
         if np.isnan(self.low):
-            return f"{self.value:.3g} [?]"
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+            return f"{self.value:{style}} [?]"
+        return f"{self.value:{style}} [{self.low:{style}}, {self.high:{style}}]"
 
     @classmethod
     def unknown(cls) -> Interval:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulator.evaluation.folder import ReportError, dumps, read_report
+from simulator.evaluation.folder import ReportError, ReportFolder, dumps, read_report
 from simulator.evaluation.intervals import Interval
 
 SCHEMA, SCHEMA_VERSION = "dreamlane.quality", 1
@@ -78,7 +78,7 @@ def keep(report_folder: Path, model: Path) -> Quality:
         "checkpoint": mine,
         "figures": {name: figure.to_json() for name, figure in quality.figures.items()},
     }
-    (model / FILE).write_text(dumps(content), encoding="utf-8")
+    ReportFolder(model).write(FILE, dumps(content))
     return quality
 
 

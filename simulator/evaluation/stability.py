@@ -75,7 +75,7 @@ def section(
         firsts[name] = [failures(drive, config, envelope) for drive in drives]
         for kind, rules in KINDS.items():
             shares = survival[name, kind] = survivors(drives, firsts[name], rules, moments)
-            lines.append((name, kind, *(shown(share) for share in shares)))
+            lines.append((name, kind, *(share.shown(".0%") for share in shares)))
         record = alarm_record(firsts[name])
         alarms.append((name, *alarm_cells(record)))
         causes = Counter(filter(None, map(cause, firsts[name])))
@@ -188,13 +188,6 @@ def survival_chart(
             label = f"{name}, {'picture' if kind == 'picture' else 'picture and drive'}"
             series.append(Series(label, tuple(times), value, low, high))
     return Chart("Survival", "time at the wheel, s", "share within the rules", tuple(series))
-
-
-def shown(share: Interval) -> str:
-    """A share with its interval."""
-    if np.isnan(share.low):
-        return f"{share.value:.0%} [?]"
-    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 
 def alarm_cells(record: AlarmRecord) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.evaluation import metrics, rollout_store
-from simulator.evaluation.conditions import code_hash, starts_hash
+from simulator.evaluation.conditions import code_hash, conditions_of
 from simulator.evaluation.envelope import (
     Envelope,
     code_entropy,
@@ -77,18 +77,13 @@ def drive_dreams(
     jobs = [(name, n, seed) for seed in range(config.seeds) for n, name in enumerate(scenarios)]
     key = rollout_store.digest(
         {
-            "checkpoint": subject.checkpoint.hash,
-            "meter": subject.meter.hash,
+            "conditions": conditions_of(subject, metered=True),
+            "code": code_hash(),
             "envelope": envelope.to_json(),
             "stability": asdict(config),
             "policy": fingerprint(config.policy),
             "jobs": jobs,
             "batch": size,
-            "seed": subject.config.seed,
-            "metrics": metrics.VERSION,
-            "backend": subject.config.backend,
-            "starts": starts_hash(subject.config, subject.folder),
-            "code": code_hash(),
         }
     )
     drives: list[Drive] = []

@@ -225,9 +225,9 @@ class WorldBatches:
         targets = [self.target(part.data, part.rows + 1) for part in parts]
         latent, state, event, thing = (torch.cat(values) for values in zip(*targets, strict=True))
         weight = torch.ones(config.batch)
-        for part in parts[: len(parts) - bool(dreams)]:
-            fair = self.pools.event_weights(part.rows, config.event_share)
-            weight[: len(fair)] = torch.from_numpy(fair)
+        windows = config.batch - dreams  # they stand first
+        fair = self.pools.event_weights(parts[0].rows[:windows], config.event_share)
+        weight[:windows] = torch.from_numpy(fair)
         foreseen = self.foresee(past, actions, ego)
         return Batch(past, foreseen, actions, ego, true_ego, latent, state, event, weight, thing)
 
