@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from simulator.evaluation.drive import Watch, Worlds, drive
-from simulator.evaluation.episodes import Episode, Job, read, write
+from simulator.evaluation.episodes import Episode, Job, is_done, write
 
 _LOOK_EVERY_S = 0.2
 _QUIET = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS")
@@ -42,14 +42,14 @@ class Crew:
             worker.stop()
 
     def do_all(self, jobs: Sequence[Job], progress: Callable[[], None] = lambda: None) -> None:
-        """Do what isn't done yet, or broke down; afterwards every job has its file, with a result or with its
-        error.
+        """Do what isn't done yet, broke down, or lost the frames it leaves; afterwards every job has its
+        file, with a result or with its error.
 
         Args:
             jobs: what to do, in this order.
             progress: called once for each job that is done.
         """
-        todo = deque(job for job in jobs if (kept := read(job)) is None or kept.error)
+        todo = deque(job for job in jobs if not is_done(job))
         for _ in range(len(jobs) - len(todo)):
             progress()
         while len(self._workers) < min(self._size, len(todo)):

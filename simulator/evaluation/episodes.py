@@ -101,6 +101,15 @@ def read(job: Job) -> Episode | None:
     return Episode(steps, **meta)
 
 
+def is_done(job: Job) -> bool:
+    """Whether nothing is left to do: driven without a breakdown and, where dreams start from it, recorded."""
+    episode = read(job)
+    if episode is None or episode.error:
+        return False
+    leaves_start = job.env == "truth" and job.policy == REFERENCE
+    return not leaves_start or job.start.is_dir()
+
+
 def _slug(text: str) -> str:
     """A file name for any text; texts that need changes get a digest, so that none share a name."""
     plain = re.sub(r"[^\w.=-]+", "_", text)

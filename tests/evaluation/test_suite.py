@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -88,3 +89,15 @@ def test_a_run_goes_on_where_it_stopped_and_workers_change_nothing(tmp_path):
     assert run(course(one, ("cut_in",), 1), "test", wanted) == rows
     after = {path: path.stat().st_mtime_ns for path in (one / "episodes").rglob("*.parquet")}
     assert {path for path in files if files[path] != after[path]} == {lost}
+
+
+def test_lost_starts_are_recorded_again(tmp_path):
+    wanted = [("truth", "lane_keeper")]
+    run(course(tmp_path, ("cut_in",), 1), "test", wanted)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "starts").rglob("*.parquet")}
+    shutil.rmtree(tmp_path / "starts")
+    (row,) = run(course(tmp_path, ("cut_in",), 1), "test", wanted)
+    assert row.error == ""
+    again = {path.name: path.read_bytes() for path in (tmp_path / "starts").rglob("*.parquet")}
+    assert files
+    assert again == files
