@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.bench import cli, dreams, endurance, programs, resolution, scaling
+from simulator.bench import cli, dreams, endurance, families, programs, resolution, scaling
 from simulator.bench.contenders import Contender, compete
 from simulator.bench.settings import BenchConfig, Row
 
@@ -54,7 +54,10 @@ def test_another_simulator_is_measured(small):
 
 
 def test_backends_are_measured_beside_their_floor(town, small):
-    figures = dreams.measure_backends(small).figures
+    part = dreams.measure_backends(small)
+    figures, (_, alike, _) = part.figures, part.tables
+    assert float(alike.rows[0][2].rstrip("%")) > 50  # bfloat16 where the processor has it
+    assert float(alike.rows[0][3]) > 20
     assert 0 < figures["step, eager, p50"] < 10_000
     assert 2.4 < figures["step, operations"] < 2.6  # GFLOP, as docs/world-model.md counts them
     assert figures["matrix peak, float32"] > 1
@@ -63,17 +66,19 @@ def test_backends_are_measured_beside_their_floor(town, small):
 def test_batches_and_families_are_measured(town, small):
     figures = dreams.measure_batches(small).figures
     assert set(figures) == {"batch 2, eager, frames", "batch 2, eager, latents alone"}
-    comparison, judged = dreams.measure_families(small).tables
+    comparison, by_backend, judged = families.measure_families(small).tables
     (line,) = comparison.rows
     name, parameters, _, _, ratio, _, _ = line
     assert (name, parameters) == ("var", "5.40 M")
     assert ratio.startswith("1 ")  # against itself
+    assert by_backend.columns[0] == "family"
+    assert [len(row) for row in by_backend.rows] == [2]  # PyTorch alone is configured
     assert judged.rows[0][0] == "var"
     assert "–" not in judged.rows[0]  # the shipped model has been evaluated
 
 
 def test_without_other_families_the_bench_says_how_to_get_them(small):
-    none = dreams.measure_families(dataclasses.replace(small, families=("nobody",)))
+    none = families.measure_families(dataclasses.replace(small, families=("nobody",)))
     assert "dreamlane train world" in none.notes[0]
 
 

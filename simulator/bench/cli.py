@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from simulator.bench.dreams import measure_backends, measure_batches, measure_families, section
+from simulator.bench.dreams import measure_backends, measure_batches, section
 from simulator.bench.endurance import measure_endurance
+from simulator.bench.families import measure_families
 from simulator.bench.programs import (
     in_fresh_process,
     measure_collection,

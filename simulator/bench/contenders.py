@@ -6,7 +6,6 @@ Shapes as in `world_model.engine.base`.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from simulator.bench.settings import BenchConfig
 from simulator.evaluation.intervals import Interval, mean_interval
 
 if TYPE_CHECKING:
-    from world_model.checkpoint import Checkpoint
     from world_model.engine.base import Engine
 
 
@@ -84,47 +82,6 @@ def stepper(engine: Engine, scenario: str, model: str) -> Callable[[], Any]:
     generators = [np.random.default_rng(i) for i in range(engine.batch_size)]
     action = np.tile(np.array([0.0, 0.1], np.float32), (engine.batch_size, 1))
     return lambda: engine.step(action, engine.draw_noise(generators))
-
-
-def generator(checkpoint: Checkpoint, precision: str) -> Callable[[], Any]:
-    """Drawing the latent map alone, as `EagerEngine` does it: nothing foreseen, no heads, no picture."""
-    import torch
-
-    from world_model.engine.step_graph import GivenNoise
-    from world_model.families.car import PAST_ACTIONS
-    from world_model.families.world import PAST_MAPS
-
-    world = checkpoint.world
-    assert world is not None
-    if precision == "bfloat16":
-        world = world.in_bfloat16()
-    quantizer = checkpoint.tokenizer.quantizer
-    c, (h, w) = quantizer.config.channels, quantizer.config.scales[-1]
-    random = torch.Generator().manual_seed(0)
-    past = torch.randn(1, PAST_MAPS, c, h, w, generator=random)
-    ahead, noise = past[:, 0], torch.rand(1, world.noise, generator=random)
-    actions, ego = torch.zeros(1, PAST_ACTIONS, 2), torch.zeros(1, world.ego_size)
-    ego[:, 0] = 10.0
-
-    @torch.inference_mode()
-    def turn() -> None:
-        chance = GivenNoise(checkpoint.config.sampling, noise, ego[:, 0])
-        world.generate(quantizer, world.situation(past, ahead, actions, ego), chance)
-
-    return turn
-
-
-def in_steps(checkpoint: Checkpoint, steps: int) -> Checkpoint:
-    """The same checkpoint of family `dit`, drawing in so many steps."""
-    from world_model.families import make_world
-
-    assert checkpoint.world is not None
-    size = dataclasses.replace(checkpoint.config.world, steps=steps)
-    config = dataclasses.replace(checkpoint.config, world=size)
-    world = make_world(config.family, size, config.tokenizer.quantizer)
-    world.load_state_dict(checkpoint.world.state_dict())
-    world.eval().requires_grad_(False)
-    return dataclasses.replace(checkpoint, config=config, world=world)
 
 
 def present(models: Sequence[str]) -> dict[str, Path]:

@@ -17,13 +17,14 @@ SETTLED = 0.2  # of the steps: until then caches fill and pages are touched for 
 
 
 def measure_endurance(config: BenchConfig) -> Section:
-    """Resident memory along very many steps of the first backend that is ready."""
+    """Resident memory along very many steps of the fastest backend that is ready."""
     from simulator.assets import model_folder
     from world_model.checkpoint import load
-    from world_model.engine import load_engine
+    from world_model.engine import load_engine, ready_backends
 
     folder = model_folder(config.world_model)
-    name = ready(config, load(folder))[0]
+    able = ready(config, load(folder))
+    name = next(name for name in ready_backends(load(folder)) if name in able)
     engine = load_engine(folder, 1, backend=name)
     turn = stepper(engine, config.scenario, config.world_model)
     every = max(1, config.endurance_steps // LOOKS)

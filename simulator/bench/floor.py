@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 SIZE = 1024
 
 
-def peak_gflops(precision: str) -> float:
+def peak_gflops(precision: str, device: str = "cpu") -> float:
     """GFLOP/s of large matrix products, the best of some seconds' tries. A product and a sum are two."""
     import torch
 
     dtype = getattr(torch, precision)
-    one, other = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(2))
+    one, other = (torch.randn(SIZE, SIZE).to(device, dtype) for _ in range(2))
     best_s = float("inf")
     until = time.perf_counter() + 2.0
     while time.perf_counter() < until:
         begin = time.perf_counter()
         one @ other
+        if device == "cuda":
+            torch.cuda.synchronize()
         best_s = min(best_s, time.perf_counter() - begin)
     return 2 * SIZE**3 / best_s / 1e9
 

@@ -68,16 +68,20 @@ def measure_metadrive(config: BenchConfig) -> list[Row]:
     from metadrive.component.sensors.rgb_camera import RGBCamera
     from metadrive.envs import MetaDriveEnv
 
-    environment = MetaDriveEnv(
-        {
-            "image_observation": True,
-            "sensors": {"rgb_camera": (RGBCamera, 256, 128)},
-            "vehicle_config": {"image_source": "rgb_camera"},
-            "use_render": False,
-            "log_level": 50,
-        }
-    )
-    rate = _steps_per_s(environment, config)
+    try:
+        environment = MetaDriveEnv(
+            {
+                "image_observation": True,
+                "sensors": {"rgb_camera": (RGBCamera, 256, 128)},
+                "vehicle_config": {"image_source": "rgb_camera"},
+                "use_render": False,
+                "log_level": 50,
+            }
+        )
+        rate = _steps_per_s(environment, config)
+    except Exception as error:  # no assets, no display: its own errors, of many kinds
+        print(f"MetaDrive is installed, but its camera doesn't run here: {error}", file=sys.stderr)
+        return []
     how = "MetaDriveEnv, RGB camera 256x128, random actions; a step of it is 0.1 s"
     return [Row("MetaDrive, camera", rate, "steps/s", "", how)]
 

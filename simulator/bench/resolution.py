@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.bench.contenders import Contender, Times, compete, generator
+from simulator.bench.contenders import Contender, Times, compete
 from simulator.bench.dreams import section
 from simulator.bench.floor import counted_gflop
 from simulator.bench.settings import BenchConfig, Row
@@ -63,6 +63,7 @@ def drawing(family: str, height: int) -> Callable[[], Any]:
     """Draws maps of this height with an untrained model."""
     import torch
 
+    from simulator.bench.drawing import at_random, generator
     from world_model.checkpoint import Checkpoint, ModelConfig
     from world_model.families import WorldConfig, make_world
     from world_model.tokenizer.model import Tokenizer, TokenizerConfig
@@ -80,7 +81,8 @@ def drawing(family: str, height: int) -> Callable[[], Any]:
     world_size = WorldConfig(192, DEPTHS[family], 6)
     world = make_world(family, world_size, quantizer).eval().requires_grad_(False)
     described = ModelConfig("untrained", family, tokens, world_size)
-    return generator(Checkpoint(described, Tokenizer(tokens).eval(), world, ""), "float32")
+    untrained = Checkpoint(described, Tokenizer(tokens).eval(), world, "")
+    return generator(untrained, "float32", at_random(untrained))
 
 
 def slope(heights: tuple[int, ...], values: tuple[float, ...]) -> float:

@@ -30,7 +30,7 @@ class DreamEnv(gymnasium.Env[Any, Any]):
         scenario: name (or `Scenario`) whose recorded starts are used, "random" for any of them, or
             None for "calm_cruise". `reset(options={"scenario": ...})` overrides it for one episode.
         obs: "camera" for (H, W, 3) uint8, "dict" for camera and the car's own sensors, "latent"
-            for the token map's features (C, h, w) float32 without drawing a picture.
+            for the token map's features (C, h, w) float32 instead.
         max_steps: time limit in ticks; None takes the scenario's duration.
         endless: no time limit at all.
         event_threshold: believe in a collision or in leaving the road above this probability,

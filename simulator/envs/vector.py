@@ -60,6 +60,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         event_threshold: float = 0.5,
         surprise_limit: float | None = None,
         reanchor_drift: float | None = None,
+        deadline_s: float | None = None,
         contexts: Path | str | None = None,
         backend: str = "auto",
         engine: Engine | None = None,
@@ -90,6 +91,7 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
             engine,
             render=render_mode is not None,
         )
+        self.deadline_s = deadline_s
         self._default_scenarios = [
             self._batch.checked_scenario(name) for name in self._a_slot_each("scenario", scenario)
         ]
@@ -99,6 +101,15 @@ class DreamVectorEnv(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._generators = [seeding.np_random()[0] for _ in range(num_envs)]
         self._ended: Flags = np.zeros(num_envs, np.bool_)
+
+    @property
+    def deadline_s(self) -> float | None:
+        """As `DreamEnv.deadline_s`, for a step of all slots."""
+        return self._batch.deadline_s
+
+    @deadline_s.setter
+    def deadline_s(self, seconds: float | None) -> None:
+        self._batch.deadline_s = seconds
 
     def describe(self) -> dict[str, str]:
         """What stands behind the pictures, in words, for people."""

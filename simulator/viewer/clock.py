@@ -65,6 +65,11 @@ class Clock:
         return (len(self._moments) - 1) / span_s if span_s > 0.0 else 0.0
 
     @property
+    def last_step_ms(self) -> float:
+        """What the last step took; 0 before the first."""
+        return 1000 * self._durations_s[-1] if self._durations_s else 0.0
+
+    @property
     def step_ms(self) -> float:
         """What a step took: the median of the last ones."""
         return 1000 * statistics.median(self._durations_s) if self._durations_s else 0.0

@@ -121,6 +121,17 @@ def test_returned_observations_are_never_written_again(make_dreams):
     np.testing.assert_array_equal(first, kept)
 
 
+def test_all_slots_share_a_deadline(make_dreams):
+    envs = make_dreams(2, deadline_s=1e-9)
+    envs.reset(seed=1)
+    for _ in range(3):  # the first step of a number of scales warms up
+        envs.step(envs.action_space.sample())
+    assert envs.unwrapped.deadline_s == 1e-9
+    assert envs.unwrapped._batch.engine.scales == 1
+    envs.unwrapped.deadline_s = None
+    assert envs.unwrapped._batch.engine.scales == 2
+
+
 def test_wrong_batches_are_named(make_dreams):
     envs = make_dreams(2)
     envs.reset(seed=0)

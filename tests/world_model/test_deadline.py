@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from world_model.engine import deadline
 from world_model.engine.deadline import Deadline
@@ -12,10 +16,13 @@ class Clockwork:
     """An engine and its clock: a step takes as many ticks as scales, times the machine's slowness; the first
     of a number, a thousand more."""
 
-    possible_scales = (2, 3, 5)
+    backend = "clockwork"
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now_s, self.slowness, self.scales = 0.0, 1.0, 5
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, possible_scales: tuple[int, ...] = (2, 3, 5)
+    ) -> None:
+        self.now_s, self.slowness, self.scales = 0.0, 1.0, max(possible_scales)
+        self.possible_scales = possible_scales
         self.warmed: set[int] = set()
         monkeypatch.setattr(deadline.time, "perf_counter", lambda: self.now_s)
 
@@ -57,6 +64,32 @@ def test_a_machine_that_got_faster_draws_more_again(engine):
     for _ in range(60):
         stepper.step("action", "noise")
     assert engine.scales == 5
+
+
+@given(slowness=st.floats(0.2, 2.4))
+@settings(max_examples=40, deadline=None)
+def test_on_a_steady_machine_hardly_a_step_is_late(slowness):
+    # 2.5 at most: the fewest scales fit
+    with pytest.MonkeyPatch.context() as patch:
+        engine = Clockwork(patch)
+        engine.slowness = slowness
+        stepper, took = Deadline(engine, 5.0), []
+        for _ in range(2000):
+            begin = engine.now_s
+            stepper.step("action", "noise")
+            took.append(engine.now_s - begin)
+    late = sum(5.0 < seconds < 1000 for seconds in took)  # without the warming up
+    assert late <= 0.01 * len(took)
+    most = max(count for count in engine.possible_scales if count * slowness <= 5.0)
+    assert sum(seconds == pytest.approx(most * slowness) for seconds in took) > 0.98 * len(took)
+
+
+def test_who_can_t_draw_less_is_told(monkeypatch):
+    with pytest.warns(UserWarning, match="changes nothing.*'clockwork'.*5 scales alone"):
+        Deadline(Clockwork(monkeypatch, (5,)), 4.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Deadline(Clockwork(monkeypatch), 4.0)
 
 
 def test_no_time_at_all_is_refused(engine):

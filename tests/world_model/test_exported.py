@@ -105,8 +105,11 @@ def test_every_family_can_be_exported(family, carried, tmp_path):
 
 
 @needs_onnx
-def test_a_restored_dream_goes_on_to_the_bit(checkpoint, root):
-    engine = OnnxEngine(checkpoint, BATCH, root)
+@pytest.mark.parametrize(
+    "runtime", [OnnxEngine, pytest.param(OpenVinoEngine, marks=needs_openvino)]
+)
+def test_a_restored_dream_goes_on_to_the_bit(checkpoint, root, runtime):
+    engine = runtime(checkpoint, BATCH, root)
     engine.reset(*context(BATCH))
     drive(engine, actions(3, BATCH))
     kept, rest = engine.state, actions(4, BATCH, seed=8)
@@ -127,7 +130,7 @@ def test_a_graph_draws_all_scales_or_says_how_to_get_others(checkpoint, root):
 @needs_onnx
 def test_fewer_scales_are_graphs_of_their_own(tmp_path):
     checkpoint = tiny.random_checkpoint(size=tiny.SEEING)
-    with pytest.raises(ValueError, match="scales 4; accepted: 1 to 3"):
+    with pytest.raises(ValueError, match="scales 4; family 'var' accepts: 1, 2, 3"):
         export(checkpoint, BATCH, tmp_path, scales=[4])
     export(checkpoint, BATCH, tmp_path, scales=[1])
     told = []
@@ -224,3 +227,10 @@ def test_auto_takes_what_is_ready(tmp_path, monkeypatch):
     assert load_engine(tmp_path / "model", backend="auto").backend == best
     assert load_engine(tmp_path / "model", backend="onnx").backend == "onnx"
     assert load_engine(tmp_path / "model", batch_size=2, backend="auto").backend == "eager"
+
+    for graph in (tmp_path / "exports").rglob("step.onnx"):
+        graph.write_bytes(b"no graph")
+    with pytest.warns(UserWarning, match="backend 'onnx' is installed and has graphs, but fails"):
+        assert load_engine(tmp_path / "model", backend="auto").backend == "eager"
+    with pytest.raises(Exception, match=r"step\.onnx"):  # who asks for one by name is told
+        load_engine(tmp_path / "model", backend="onnx")

@@ -10,6 +10,7 @@ from test_engine import actions, assert_equal_outputs, context, drive
 
 from world_model.checkpoint import Checkpoint, CheckpointError, load, save
 from world_model.engine.eager import EagerEngine
+from world_model.engine.export import export
 from world_model.families import FAMILIES, cells, make_world
 from world_model.families.car import PAST_ACTIONS
 from world_model.families.dit import Dit
@@ -240,6 +241,19 @@ def test_every_family_drives_by_the_four_verbs(any_family):
     other = -taken
     engine.state = kept
     assert not np.array_equal(drive(engine, other)[-1].tokens_BL, out[-1].tokens_BL)
+
+
+def test_only_what_is_drawn_coarse_to_fine_may_stop_early(any_family, tmp_path):
+    engine = EagerEngine(any_family, BATCH, "cpu")
+    most = len(any_family.tokenizer.quantizer.config.scales)
+    if any_family.config.family == "var":
+        assert engine.possible_scales == tuple(range(1, most + 1))
+        return
+    assert engine.possible_scales == (engine.scales,) == (most,)
+    with pytest.raises(ValueError, match=rf"scales=1; accepted by backend 'eager': {most}$"):
+        engine.scales = 1
+    with pytest.raises(ValueError, match=rf"family '{any_family.config.family}' accepts: {most}$"):
+        export(any_family, BATCH, tmp_path, scales=[1])
 
 
 def test_every_family_comes_back_from_its_folder(any_family, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ def load_engine(
 ) -> Engine:
     """Load a checkpoint folder into an engine, in the precision that is fast on this machine.
 
-    `backend="auto"` takes the fastest that starts at once (`ready_backends`); `engine.backend` and
-    `engine.device` say which it is.
+    `backend="auto"` takes the fastest that starts at once (`ready_backends`), and where that one fails, the
+    next, with a warning that says why; `engine.backend` and `engine.device` say which it is.
 
     Raises:
         CheckpointError: the folder holds no usable world model.
@@ -29,23 +30,38 @@ def load_engine(
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is unknown; accepted: {', '.join(BACKENDS)}")
     from world_model.checkpoint import load
-    from world_model.engine.eager import CompiledEngine, EagerEngine
-    from world_model.engine.exported import RUNTIMES
-    from world_model.engine.tensorrt import TensorRtEngine
 
     if backend == "tensorrt" and device not in (None, "cuda"):
         raise ValueError(f"device {device!r}; backend 'tensorrt' accepts: cuda")
     loaded = load(checkpoint)
-    if backend == "auto":
-        backend = ready_backends(loaded, batch_size, device)[0]
+    if backend != "auto":
+        return _made(loaded, batch_size, backend, device)
+    *faster, last = ready_backends(loaded, batch_size, device)
+    for name in faster:
+        try:
+            return _made(loaded, batch_size, name, device)
+        except Exception as error:  # a runtime's own: no two have a common one
+            warnings.warn(
+                f"backend {name!r} is installed and has graphs, but fails, so a slower one is taken:"
+                f" {type(error).__name__}: {error}",
+                stacklevel=2,
+            )
+    return _made(loaded, batch_size, last, device)
+
+
+def _made(checkpoint: Checkpoint, batch_size: int, backend: str, device: str | None) -> Engine:
+    from world_model.engine.eager import CompiledEngine, EagerEngine
+    from world_model.engine.exported import RUNTIMES
+    from world_model.engine.tensorrt import TensorRtEngine
+
     if backend == "tensorrt":
-        return TensorRtEngine(loaded, batch_size)
+        return TensorRtEngine(checkpoint, batch_size)
     if backend in RUNTIMES:
-        return RUNTIMES[backend](loaded, batch_size, device=device or "cpu")
+        return RUNTIMES[backend](checkpoint, batch_size, device=device or "cpu")
     if backend == "compile":
         # in float32 it is as fast as `eager` is in bfloat16, and exact
-        return CompiledEngine(loaded, batch_size, device)
-    return EagerEngine(loaded, batch_size, device, precision="auto")
+        return CompiledEngine(checkpoint, batch_size, device)
+    return EagerEngine(checkpoint, batch_size, device, precision="auto")
 
 
 def ready_backends(

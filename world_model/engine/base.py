@@ -88,12 +88,18 @@ class Engine(Protocol):
     dt_s: float
     context_frames: int  # how many frames `reset` makes use of; fewer are accepted
     backend: str  # e.g. "eager"
+    precision: str  # in which most of a step is multiplied, e.g. "bfloat16"
     checkpoint_hash: str
     known: frozenset[str]  # heads this checkpoint was trained on, as in every StepOutput
     latent_shape: tuple[int, int, int]  # C, h, w
     scales: int  # how many of a frame's scales steps draw, settable at any time: fewer are faster, softer
-    possible_scales: tuple[int, ...]  # what `scales` may be
-    decode: bool  # set it to False to leave frames out of StepOutput: faster, for latent policies
+    possible_scales: tuple[
+        int, ...
+    ]  # what `scales` may be; one number where fewer would save no time
+    decode: (
+        bool  # set it to False to leave frames out of StepOutput, for latent policies; they aren't
+    )
+    # even drawn unless the model moves its last picture to foresee the next (those with a camera do)
     camera: CameraConfig | None  # that drew the pictures it learned from; None where it isn't known
     paints: bool  # whether `repaint` and `outpaint` are possible
     stages_lead: bool  # whether a vehicle ahead is carried along, so that `stage_lead` has a say

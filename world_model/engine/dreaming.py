@@ -51,6 +51,7 @@ class DreamEngine(ABC):
     """
 
     backend: str
+    precision: str
 
     def __init__(self, checkpoint: Checkpoint, batch_size: int, device: torch.device) -> None:
         if checkpoint.world is None:
@@ -81,7 +82,7 @@ class DreamEngine(ABC):
         self.paints = isinstance(self.world, Var)
         self._staged_B2: Tensor | None = None  # for the next step, NaN where nothing is staged
         self._scales = len(tokenizer.quantizer.scales)
-        self.possible_scales = tuple(range(1, self._scales + 1))
+        self.possible_scales = self.world.possible_scales
         self.decode = True
         self._past_BPChw = torch.zeros(
             batch_size, PAST_MAPS, *self.latent_shape, device=self.torch_device
@@ -125,8 +126,8 @@ class DreamEngine(ABC):
     def scales(self, count: int) -> None:
         if count not in self.possible_scales:
             accepted = ", ".join(map(str, self.possible_scales))
-            most = len(self.config.tokenizer.quantizer.scales)
-            fewer = f"; `dreamlane export --scales {count}` adds it" if 1 <= count < most else ""
+            able = count in self.world.possible_scales
+            fewer = f"; `dreamlane export --scales {count}` adds it" if able else ""
             raise ValueError(
                 f"scales={count}; accepted by backend {self.backend!r}: {accepted}{fewer}"
             )

@@ -68,7 +68,8 @@ class EagerEngine(DreamEngine):
 
 class CompiledEngine(EagerEngine):
     """As `EagerEngine`, through torch.compile. The first step takes minutes, and so does the first with
-    another `scales` or `decode`.
+    another `scales` or `decode`. A restored dream's picture is drawn anew without it, so such a dream goes on
+    nearly, not to the bit, as it did.
 
     Raises:
         ValueError: on a CPU without a C++ compiler.

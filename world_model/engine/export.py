@@ -127,14 +127,17 @@ def export(
         raise CheckpointError(f"checkpoint {checkpoint.config.name!r} holds a tokenizer only")
     if batch_size < 1:
         raise ValueError(f"batch size {batch_size}; accepted: 1 or more")
-    most = len(checkpoint.config.tokenizer.quantizer.scales)
-    if wrong := [k for k in scales if not 1 <= k <= most]:
-        raise ValueError(f"scales {wrong[0]}; accepted: 1 to {most}")
+    possible = checkpoint.world.possible_scales
+    if wrong := [k for k in scales if k not in possible]:
+        accepted = ", ".join(map(str, possible))
+        raise ValueError(
+            f"scales {wrong[0]}; family {checkpoint.config.family!r} accepts: {accepted}"
+        )
     target = folder_of(checkpoint.hash, batch_size, root, precision)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
     try:
-        _write_graphs(checkpoint, batch_size, part, precision, sorted({*scales, most}))
+        _write_graphs(checkpoint, batch_size, part, precision, sorted({*scales, max(possible)}))
         stated = {
             "format": FORMAT,
             "version": VERSION,

@@ -113,13 +113,14 @@ class OnnxEngine(ExportedEngine):
 
     backend = "onnx"
     package = "onnxruntime"
+    precision = "float32"
 
     @property
     def device(self) -> str:
         """The device in words."""
         if self.torch_device.type == "cuda":
-            return f"{torch.cuda.get_device_name()}, {self._runs_on}, float32"
-        return f"CPU, {self.threads} threads, float32"
+            return f"{torch.cuda.get_device_name()}, {self._runs_on}, {self.precision}"
+        return f"CPU, {self.threads} threads, {self.precision}"
 
     def check_device(self, device: str) -> None:
         """See `ExportedEngine.check_device`."""
@@ -192,7 +193,7 @@ class OpenVinoEngine(ExportedEngine):
     @property
     def device(self) -> str:
         """The device in words."""
-        return f"CPU, {self.threads} threads, {self._precision}"
+        return f"CPU, {self.threads} threads, {self.precision}"
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""
@@ -205,13 +206,14 @@ class OpenVinoEngine(ExportedEngine):
         return openvino.Core()
 
     @cached_property
-    def _precision(self) -> str:
+    def precision(self) -> str:  # type: ignore[override]
+        """See `engine.base.Engine`."""
         able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return "bfloat16" if "BF16" in able else "float32"
 
     def _load(self, path: Path) -> Any:
         settings = {
-            "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[self._precision],
+            "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[self.precision],
             "INFERENCE_NUM_THREADS": self.threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",

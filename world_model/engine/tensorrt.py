@@ -182,6 +182,7 @@ class TensorRtEngine(DreamEngine):
     """
 
     backend = "tensorrt"
+    precision = PRECISION
 
     def __init__(self, checkpoint: Checkpoint, batch_size: int, root: Path | None = None) -> None:
         if not torch.cuda.is_available():
@@ -202,7 +203,7 @@ class TensorRtEngine(DreamEngine):
     @property
     def device(self) -> str:
         """The device in words."""
-        return f"{torch.cuda.get_device_name()}, {PRECISION}"
+        return f"{torch.cuda.get_device_name()}, {self.precision}"
 
     def run(self, given: StepInputs) -> StepTensors:
         """See `DreamEngine.run`."""

@@ -29,6 +29,7 @@ class Var(TokenWorld):
 
     mask_NN: Tensor
     low_precision = (*TokenWorld.low_precision, "near", "logits_coarse", "logits_fine")
+    coarse_to_fine = True
 
     def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
         super().__init__(config, quantizer)

@@ -68,6 +68,8 @@ class World(Car, ABC):
     """Predicts frame t+1 from frames t and t-1, the last actions and the ego state."""
 
     low_precision: tuple[str, ...] = ("modulation", "blocks", "norm")
+    coarse_to_fine = False
+    """Whether a frame of which only the first scales are drawn is a picture too, and takes less time."""
 
     def __init__(self, config: WorldConfig, quantizer: QuantizerConfig) -> None:
         super().__init__(config, quantizer.channels, quantizer.scales[-1])
@@ -85,6 +87,12 @@ class World(Car, ABC):
             Block(d, config.heads, config.depth) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(d)
+
+    @property
+    def possible_scales(self) -> tuple[int, ...]:
+        """How many of a frame's scales can be drawn: any number, or all where fewer would save no pass."""
+        most = len(self.quantizer_config.scales)
+        return tuple(range(1, most + 1)) if self.coarse_to_fine else (most,)
 
     # -- what a family does --------------------------------------------------------------------
 
