@@ -72,6 +72,21 @@ def test_onnx_dreams_what_eager_dreams(checkpoint, root):
 
 
 @needs_onnx
+def test_dreams_side_by_side_are_the_single_ones(checkpoint, root, tmp_path):
+    export(checkpoint, 1, tmp_path)
+    together, alone = OnnxEngine(checkpoint, BATCH, root), OnnxEngine(checkpoint, 1, tmp_path)
+    given, taken = context(BATCH), actions(10, BATCH)
+    together.reset(*given)
+    outs = drive(together, taken, seed=3)
+    for slot in range(BATCH):
+        only = slice(slot, slot + 1)
+        alone.reset(*(part[only] for part in given))
+        told = drive(alone, taken[:, only], generators=[np.random.default_rng([3, slot])])
+        same = [np.mean(a.tokens_BL[only] == b.tokens_BL) for a, b in zip(outs, told, strict=True)]
+        assert np.mean(same) >= 0.999
+
+
+@needs_onnx
 @pytest.mark.parametrize(
     ("family", "carried"),
     [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_model.checkpoint import Checkpoint, CheckpointError
-from world_model.engine.base import EVENT_HEADS, STATE_HEADS, Array, StepOutput
+from world_model.engine.base import STATE_HEADS, Array, StepOutput
 from world_model.engine.checks import (
     checked_context,
     checked_slots,
@@ -25,6 +25,7 @@ from world_model.engine.checks import (
     within,
 )
 from world_model.engine.step_graph import StepInputs, StepTensors
+from world_model.engine.told import told
 from world_model.families.car import LEAD_STATE, PAST_ACTIONS
 from world_model.families.var import Var
 from world_model.families.world import PAST_FRAMES, PAST_MAPS, World
@@ -225,25 +226,11 @@ class DreamEngine(ABC):
         led_here = Origin(was, ahead, actions, ego, out.tokens_BL.clone())
         self._advance(action, self.world.go_on(ego, out.state_BS, staged_B) * self._fed_E)
         self._picture_BCHW, self.origin = out.picture_BCHW, led_here
-        shown, unsure = out.state_BS.cpu().numpy(), out.unsure_BS.cpu().numpy()
         events = out.event_BE
         if self._all_fed:
             events = self.world.happened(self._ego_BE, events)
-        event = events.cpu().numpy()
-        states = self.world.stated(self._ego_BE, out.state_BS).cpu().numpy()
-        return StepOutput(
-            out.frame_BHWC.cpu().numpy() if self.decode else None,
-            {name: states[:, i].copy() for i, name in enumerate(STATE_HEADS)},
-            {name: shown[:, i].copy() for i, name in enumerate(STATE_HEADS)},
-            {name: unsure[:, i].copy() for i, name in enumerate(STATE_HEADS)},
-            {name: event[:, i].copy() for i, name in enumerate(EVENT_HEADS)},
-            self.known,
-            out.surprise_B.cpu().numpy(),
-            out.drift_B.cpu().numpy(),
-            out.tokens_BL.to(torch.int16).cpu().numpy(),
-            out.latent_BChw.cpu().numpy(),
-            (self.config.doubt_mean, self.config.doubt_std),
-        )
+        states = self.world.stated(self._ego_BE, out.state_BS)
+        return told(out, states, events, self.config, self.decode)
 
     def stage_lead(self, lead_B2: NDArray[np.float32]) -> None:
         """See `engine.base.Engine.stage_lead`."""
