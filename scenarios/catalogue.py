@@ -18,13 +18,18 @@ def names() -> list[str]:
     return sorted(path.stem for path in CATALOGUE.glob("*.yaml"))
 
 
-@lru_cache(maxsize=256)
 def load(name: str) -> Scenario:
     """The scenario of that name, or of the YAML file at that path. Raises ScenarioError."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else CATALOGUE / f"{name}.yaml"
     if not path.is_file():
         accepted = "a path to a YAML file or one of " + ", ".join(names())
         raise ScenarioError("catalogue", "name", name, accepted)
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _load(path: Path, written_ns: int) -> Scenario:
+    """A file that was edited meanwhile is read anew."""
     scenario = parse(path.read_text(encoding="utf-8"), path.name)
     if scenario.road.file is None:
         return scenario

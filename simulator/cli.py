@@ -99,8 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an expected failure becomes one line on stderr and exit code 2."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="dreamlane")
-    except (ValueError, OSError, ImportError, ArithmeticError) as error:
-        if os.environ.get(TRACEBACK_VARIABLE):
+    except Exception as error:
+        expected = isinstance(error, (ValueError, OSError, ImportError, ArithmeticError))
+        expected |= type(error).__module__.startswith("gymnasium.")  # its own have no common base
+        if not expected or os.environ.get(TRACEBACK_VARIABLE):
             raise
         print(f"dreamlane: {_explain(error)}", file=sys.stderr)
         sys.exit(2)

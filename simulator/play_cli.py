@@ -175,6 +175,8 @@ def drive(viewer: Viewer) -> None:
     finally:
         viewer.close()
     session = viewer.session
+    if session.error is not None:  # at the very end: what was driven couldn't be written
+        raise session.error
     print(farewell(session.totals, session.description.get("world", "world")))
     if viewer.settings.record is not None:
         print(f"Recorded below {viewer.settings.record}: `dreamlane replay RECORDING` shows one.")

@@ -87,9 +87,8 @@ class ContextLibrary:
                 yield replace(read_context(path), scenario=scenario)
 
     def _paths(self, scenario: str) -> list[Path]:
-        return sorted(
-            (file.parent for file in (self.root / scenario).glob("*/meta.json")), key=_by_k
-        )
+        found = (file.parent for file in (self.root / scenario).glob("*/meta.json"))
+        return sorted((path for path in found if not path.name.startswith(".")), key=_by_k)
 
 
 def _by_k(path: Path) -> tuple[int, str]:
@@ -97,13 +96,20 @@ def _by_k(path: Path) -> tuple[int, str]:
     return (int(path.name), "") if path.name.isdecimal() else (2**31, path.name)
 
 
-@lru_cache(maxsize=64)
 def read_context(path: Path, frames: int = 8) -> Context:
     """The first `frames` frames of a recording as a start.
 
     Raises:
         RecordingError: the recording is missing, damaged or of another version.
     """
+    meta = path / "meta.json"
+    written = meta.stat().st_mtime_ns if meta.is_file() else 0
+    return _read_context(path, frames, written)
+
+
+@lru_cache(maxsize=64)
+def _read_context(path: Path, frames: int, written_ns: int) -> Context:
+    """One that was recorded anew meanwhile is read anew."""
     episode = read_episode(path)
     count = min(frames, len(episode))
     if count == 0:

@@ -82,7 +82,7 @@ class PairEnv(gymnasium.Env[Any, Any]):
             self._envs.append(
                 kind(
                     name.removeprefix(PREFIX),
-                    scenario if TRUTH not in worlds else None,
+                    scenario if leads else None,  # others begin where the first does
                     endless=endless or not leads,
                     contexts=contexts,
                     backend=backend,

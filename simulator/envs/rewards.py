@@ -20,8 +20,8 @@ LANE_OFFSET = 0.5  # at LANE_OFFSET_SCALE_M from the centre, growing with the sq
 HEADING = 0.5  # at HEADING_SCALE_RAD, growing with the square
 COMFORT = 0.5  # at twice the comfortable acceleration; nothing below it
 SMOOTHNESS = 0.05  # full-range change of both controls within one tick
-COLLISION = 20.0  # once: a collision ends the episode
-OFFROAD = 10.0  # once: leaving the road ends the episode
+COLLISION = 20.0  # once, as it happens; usually it ends the episode
+OFFROAD = 10.0  # once, as the road is left
 
 LANE_OFFSET_SCALE_M = 1.75
 HEADING_SCALE_RAD = 0.5
@@ -71,8 +71,8 @@ def reward_terms(
         "heading": -HEADING * _square(current.heading_error_rad / HEADING_SCALE_RAD),
         "comfort": -COMFORT * _discomfort(previous, current, dt_s),
         "smoothness": -SMOOTHNESS * (steer_change**2 + accelerate_change**2) / 8.0,
-        "collision": -COLLISION if current.collision else 0.0,
-        "offroad": -OFFROAD if current.offroad else 0.0,
+        "collision": -COLLISION if current.collision and not previous.collision else 0.0,
+        "offroad": -OFFROAD if current.offroad and not previous.offroad else 0.0,
     }
     return {name: term + 0.0 for name, term in terms.items()}  # no -0.0 in anyone's table
 

@@ -215,7 +215,8 @@ class TruthEnv(gymnasium.Env[Any, Any]):
 
     def _enter(self, world: World) -> None:
         self.world = world
-        self._gl().load(world.scene)
+        if self._camera is not None:  # a new one loads it by itself
+            self._camera.load(world.scene)
         self._limit = None if self._endless else self._max_steps or self._scenario_steps()
 
     def _scenario_steps(self) -> int:
@@ -224,6 +225,8 @@ class TruthEnv(gymnasium.Env[Any, Any]):
     def _gl(self) -> Camera:
         if self._camera is None:
             self._camera = Camera()
+            if self.world is not None:
+                self._camera.load(self.world.scene)
         return self._camera
 
     def _draw(self) -> None:

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.ego import DT_S
-from simulator.recording.errors import RecordingError
+from simulator.recording.errors import PathTakenError, RecordingError
 from simulator.recording.writer import EpisodeWriter
 
 START_FILE = "start.safetensors"
 """The saved state that a dream began from: with the actions, all that its frames depend on."""
+
+NUMBER = len("000000_")
 
 SOURCES = {"dreamlane/Truth-v0": "truth", "dreamlane/Dream-v0": "dream"}
 
@@ -75,8 +77,8 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Records every episode into `folder/<number>_<scenario>/`, so that it can be replayed.
 
     An episode is written when it ends, at the next `reset`, or on `close`, whichever comes first:
-    an interrupted drive keeps what was driven. Numbers go on from what the folder holds. A `reset`
-    without a seed gets one drawn by the environment, because a recording must have one.
+    an interrupted drive keeps what was driven. Numbers go on from what the folder holds, whoever else records
+    there. A `reset` without a seed gets one drawn by the environment, because a recording must have one.
 
     Args:
         env: its observation is the camera (H, W, 3) uint8, or a dict with "camera".
@@ -105,7 +107,7 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._writer: EpisodeWriter | None = None
         self._unwritten: list[EpisodeWriter] = []
         self._rows = 0
-        self._pending: tuple[Any, dict[str, Any]] | None = None
+        self._pending: tuple[NDArray[np.uint8], dict[str, Any]] | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -128,15 +130,29 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
                 raise
             self._on_refusal(f"{error}; this episode isn't recorded")
             return observation, info
-        self._pending = (observation, columns(info, float("nan"), False, False))
+        self._pending = (_camera(observation).copy(), columns(info, float("nan"), False, False))
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step; the frame before and this action become one row."""
+        """Step; the frame before and this action become one row.
+
+        Raises:
+            RecordingError: an action that can't be recorded, before the step.
+        """
+        taken = np.asarray(action, np.float32)
+        if self._writer is not None and not (taken.shape == (2,) and (np.abs(taken) <= 1).all()):
+            raise RecordingError(
+                f"action {action!r}; accepted: two numbers in [-1, 1]. Wrappers that change actions go around"
+                " the recording: ClipAction(RecordEpisodes(env, folder))"
+            )
         observation, reward, terminated, truncated, info = self.env.step(action)
         if self._writer is not None and self._pending is not None:
-            self._add(np.asarray(action, np.float32))
-            self._pending = (observation, columns(info, float(reward), terminated, truncated))
+            self._add(taken)
+            told = columns(info, float(reward), terminated, truncated)
+            self._pending = (
+                _camera(observation).copy(),
+                told,
+            )  # whoever steers may draw on his own
             if terminated or truncated:
                 self._finish()
         return observation, float(reward), terminated, truncated, info
@@ -152,8 +168,8 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _add(self, action: NDArray[np.float32] | None) -> None:
         assert self._writer is not None
         assert self._pending is not None
-        observation, told = self._pending
-        self._writer.add(_camera(observation), action, **told)
+        frame, told = self._pending
+        self._writer.add(frame, action, **told)
         self._rows += 1
 
     def _finish(self) -> None:
@@ -167,6 +183,11 @@ class RecordEpisodes(gymnasium.Wrapper[Any, Any, Any, Any]):
         while self._unwritten:
             try:
                 path = self._unwritten[0].close()
+            except PathTakenError:  # another recorder counts in this folder, too
+                writer = self._unwritten[0]
+                others = [other.path for other in self._unwritten[1:]]
+                writer.path = next_path(self.folder, writer.path.name[NUMBER:], others)
+                continue
             except RecordingError as error:
                 if self._on_refusal is None:
                     self._unwritten.clear()  # told once
@@ -230,13 +251,19 @@ def columns(
     """What `EpisodeWriter.add` takes with a frame; what the world can't tell is left out."""
     extra = ("speed_limit_mps", "surprise", "doubt", "drift_score", "reanchored")
     return {
-        "state": {k: v for k, v in info.items() if v == v and k not in info.get("unknown", ())},
+        "state": {
+            k: v for k, v in info.items() if not _is_nan(v) and k not in info.get("unknown", ())
+        },
         "reward": reward,
         "reward_terms": info.get("reward_terms"),
         "terminated": bool(terminated),
         "truncated": bool(truncated),
         "extra": {name: float(info[name]) for name in extra if name in info},
     }
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
 def _told(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simulator.recording.errors import RecordingError
+from simulator.recording.errors import PathTakenError, RecordingError
 
 SCHEMA = "dreamlane.episode"
 SCHEMA_VERSION = 1
@@ -84,7 +84,12 @@ def read_checked(file: Path, meta: Mapping[str, Any]) -> bytes:
 
 
 def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
-    """Create `path` with all files in it, durably, in one step."""
+    """Create `path` with all files in it, durably, in one step.
+
+    Raises:
+        PathTakenError: somebody else has written there.
+        RecordingError: the disk refuses. Nothing is left behind.
+    """
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
     except OSError as error:
@@ -100,6 +105,8 @@ def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
         _sync_directory(path.parent)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise PathTakenError(f"{path} was written by somebody else meanwhile") from error
         raise cannot_write(path, error) from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -115,13 +122,14 @@ def _sync_directory(path: Path) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Make `path`'s parents; refuse to begin a recording that a nearly full disk would lose.
+    """Make `path`'s parents; refuse to begin a recording that a nearly full or closed disk would lose.
 
     Raises:
-        RecordingError: the parents can't be made, or less than `MIN_FREE_BYTES` are free.
+        RecordingError: nothing can be made in the parents, or less than `MIN_FREE_BYTES` are free.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(prefix=".probe-", dir=path.parent)).rmdir()
         free = shutil.disk_usage(path.parent).free
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -146,9 +146,10 @@ class EpisodeWriter:
 
     def close(self) -> Path:
         """Write the episode and return its directory. Calling it again does nothing, or tries again where the
-        disk had refused.
+        disk had refused or the path was taken: `path` may be changed before.
 
         Raises:
+            PathTakenError: somebody else has written there meanwhile.
             RecordingError: too little was recorded, or the disk refused; nothing is left behind.
         """
         if self._closed:

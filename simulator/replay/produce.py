@@ -226,6 +226,10 @@ def _events(events: Mapping[str, Mapping[str, float | None]]) -> str:
     return ", ".join(told) or "none"
 
 
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
 def _print_seconds(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -235,9 +239,9 @@ def _print_seconds(rows: list[dict[str, Any]]) -> None:
         psnr = row["psnr_db"]
         table.add_row(
             f"{row['from_s']:g} to {row['to_s']:g}",
-            *(f"{psnr[k]:.1f}" for k in ("dream", "held_frame", "tokenizer")),
-            f"{row['sharpness_ratio']['dream']:.2f}",
-            f"{row['surprise']:.2f}",
+            *(_cell(psnr[k], ".1f") for k in ("dream", "held_frame", "tokenizer")),
+            _cell(row["sharpness_ratio"]["dream"], ".2f"),
+            _cell(row["surprise"], ".2f"),
         )
     Console().print(table)
 

@@ -30,6 +30,9 @@ CONDITIONS = {
 """What may differ between the recording and now, the likeliest reason first."""
 
 
+BY_THE_CLOCK = "how far each picture was drawn depended on the clock, and isn't recorded"
+
+
 class RerunError(ValueError):
     """A recording that can't be driven again here; the message says why and what would help."""
 
@@ -52,8 +55,15 @@ class Rerun:
         return self.episode.actions[:-1]
 
     def begin(self) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """Go to the recorded start; returns its frame (H, W, 3) and info."""
-        observation, info = self.env.reset(seed=self.seed, options=self.options)
+        """Go to the recorded start; returns its frame (H, W, 3) and info.
+
+        Raises:
+            RerunError: the environment refuses, as where the scenario is no more.
+        """
+        try:
+            observation, info = self.env.reset(seed=self.seed, options=self.options)
+        except ValueError as error:
+            raise RerunError(f"{self.episode.path} can't be begun here: {error}") from error
         return camera(observation), info
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any], bool]:
@@ -68,7 +78,9 @@ class Rerun:
 
     def changes(self) -> list[str]:
         """What differs from the recording's conditions, in words, the likeliest reason first."""
-        return changed_conditions(self.episode.meta, conditions(self.env))
+        clocked = self.episode.meta.get("deadline_s")
+        drawn = [] if clocked is None else [f"{BY_THE_CLOCK} (deadline_s={clocked})"]
+        return drawn + changed_conditions(self.episode.meta, conditions(self.env))
 
     def __enter__(self) -> Rerun:
         return self
@@ -198,7 +210,7 @@ def _make(environment: str, arguments: dict[str, Any], episode: Episode) -> gymn
 
     try:
         return gymnasium.make(environment, disable_env_checker=True, **arguments)
-    except (gymnasium.error.Error, TypeError) as error:
+    except (gymnasium.error.Error, TypeError, ValueError) as error:
         raise RerunError(
             f"{episode.path} was driven in {environment!r} with {sorted(arguments)}, which this "
             f"program can't make: {error}"

@@ -89,6 +89,8 @@ class Viewer:
                 pass
         finally:
             self.close()
+        if self.session.error is not None:  # at the very end: what was driven couldn't be written
+            raise self.session.error
         return self.session.totals
 
     def open(self) -> None:

@@ -20,6 +20,28 @@ MOUSE_REST = 0.25
 """Half the height of the band in which the mouse asks for no pedal."""
 
 
+NETWORKS = ("torch.nn.", "onnxruntime.", "openvino.")
+"""Modules of classes whose instances hold weights, which nobody changes while driving."""
+
+
+def remembered(driver: Policy) -> Policy:
+    """A copy of a driver with its memory, but for networks, which stay. Who can't be copied stays the
+    same as a whole: going back in time, he remembers what came after."""
+    kept: list[Any] = []
+    for value in vars(driver).values() if hasattr(driver, "__dict__") else ():
+        kept += value.values() if isinstance(value, dict) else [value]
+    memo = {id(value): value for value in kept if _is_network(value)}
+    try:
+        return copy.deepcopy(driver, memo)
+    except Exception:  # whatever his parts raise: locks, files, sessions
+        return driver
+
+
+def _is_network(value: Any) -> bool:
+    names = (f"{base.__module__}." for base in type(value).__mro__)
+    return any(name.startswith(NETWORKS) for name in names)
+
+
 class Wheel:
     """A policy that is a person or an autopilot, switched at any time.
 
@@ -90,11 +112,11 @@ class Wheel:
 
     def save_state(self) -> tuple[Policy, tuple[float, float]]:
         """What both drivers remember; which keys are down isn't part of it."""
-        return copy.deepcopy(self.autopilot), self.person.wheel_and_pedal
+        return remembered(self.autopilot), self.person.wheel_and_pedal
 
     def restore_state(self, state: tuple[Policy, tuple[float, float]]) -> None:
         """Go back to what they remembered: the same keys then drive the same way again."""
-        self.autopilot = copy.deepcopy(state[0])
+        self.autopilot = remembered(state[0])
         self.person.wheel_and_pedal = state[1]
 
     def act(self, observation: Any, info: Mapping[str, Any]) -> NDArray[np.float32]:

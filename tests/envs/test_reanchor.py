@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -96,3 +97,10 @@ def test_limits_and_folders_that_are_none_are_refused(make_dream, tmp_path):
         make_dream(reanchor_drift=-1.0)
     with pytest.raises(ValueError, match="no recorded start"):
         Anchors(ContextLibrary(tmp_path)).nearest(np.zeros((16, 32, 3), np.uint8), 1.0)
+
+
+def test_what_a_killed_recorder_left_is_no_start(contexts, tmp_path):
+    shutil.copytree(contexts, tmp_path / "starts")
+    whole = list(ContextLibrary(tmp_path / "starts").all())
+    shutil.copytree(contexts / "night" / "0", tmp_path / "starts" / "night" / ".1.partial-abc")
+    assert len(list(ContextLibrary(tmp_path / "starts").all())) == len(whole)

@@ -78,3 +78,11 @@ def test_terms_are_finite_and_bounded_whatever_is_unknown(before, after, limit):
     assert tuple(terms) == TERMS
     assert -1.0 <= terms.pop("progress") <= 1.0
     assert all(-20.0 <= term <= 0.0 for term in terms.values())
+
+
+@pytest.mark.parametrize("event", ["collision", "offroad"])
+def test_an_event_costs_once_as_it_happens(event):
+    after = replace(GOOD, **{event: True})
+    first = reward_terms(BEFORE, after, CALM, CALM, 20.0)
+    later = reward_terms(after, after, CALM, CALM, 20.0)
+    assert first[event] < 0.0 == later[event]

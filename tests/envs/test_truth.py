@@ -215,3 +215,16 @@ def test_wrong_arguments_and_options_are_named(env):
 def test_stepping_before_the_first_reset_says_so():
     with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
         simulator.envs.truth.TruthEnv().step(STRAIGHT)
+
+
+def test_a_closed_environment_goes_on_from_a_state():
+    env = gymnasium.make("dreamlane/Truth-v0", scenario="calm_cruise").unwrapped
+    env.reset(seed=1)
+    state = env.save_state()
+    frame, *_, info = env.step(np.zeros(2, np.float32))
+    env.close()
+    env.restore_state(state)
+    again, *_, told = env.step(np.zeros(2, np.float32))
+    np.testing.assert_array_equal(again, frame)
+    assert told["frame_hash"] == info["frame_hash"]
+    env.close()

@@ -172,6 +172,54 @@ def test_what_the_disk_refuses_is_told_kept_and_tried_again(tmp_path, monkeypatc
     env.close()  # told once
 
 
+def test_two_who_record_in_one_folder_lose_nothing(tmp_path):
+    both = [RecordEpisodes(CountingEnv(length=3), tmp_path) for _ in range(2)]
+    for seed in (1, 2):
+        for env in both:
+            env.reset(seed=seed)
+        for env in both:
+            for _ in range(3):
+                env.step(ACTION)
+    names = sorted(path.name for env in both for path in env.written)
+    assert names == [f"{i:06d}_toy" for i in range(4)]
+    assert [len(read_episode(tmp_path / name)) for name in names] == [4] * 4
+
+
+def test_who_draws_on_a_frame_draws_on_his_own(tmp_path):
+    env = RecordEpisodes(CountingEnv(length=2), tmp_path)
+    frame, _ = env.reset(seed=1)
+    for _ in range(2):
+        frame[:] = 255
+        frame = env.step(ACTION)[0]
+    (plain,) = drive_toy(tmp_path / "plain", 2, length=2)
+    drawn, untouched = (read_episode(path).steps["frame_hash"] for path in (env.written[0], plain))
+    assert list(drawn) == list(untouched)
+
+
+def test_what_can_t_be_recorded_is_refused_before_the_step(tmp_path):
+    env = RecordEpisodes(CountingEnv(length=2), tmp_path)
+    env.reset(seed=1)
+    with pytest.raises(RecordingError, match="ClipAction"):
+        env.step(np.array([1.5, 0.0], np.float32))
+    assert env.unwrapped._step == 0
+    env.step(ACTION)
+    env.step(ACTION)
+    assert len(read_episode(env.written[0])) == 3
+
+
+def test_info_may_hold_anything(tmp_path):
+    class Telling(CountingEnv):
+        def step(self, action: np.ndarray) -> Any:
+            *stepped, _ = super().step(action)
+            return (*stepped, {"map": np.ones(3), "speed_mps": np.float32("nan")})
+
+    env = RecordEpisodes(Telling(length=2), tmp_path)
+    env.reset(seed=1)
+    env.step(ACTION)
+    env.step(ACTION)
+    assert np.isnan(read_episode(env.written[0]).steps["speed_mps"][1])
+
+
 def test_without_room_for_an_episode_the_drive_goes_on_unrecorded(tmp_path, monkeypatch):
     told: list[str] = []
     env = RecordEpisodes(CountingEnv(), tmp_path, on_refusal=told.append)

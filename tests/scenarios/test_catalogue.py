@@ -1,5 +1,6 @@
 """The catalogue covers what it promises, and random scenarios cover everything else."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,14 @@ def test_a_file_of_ones_own_can_be_loaded(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\ndescription: Mine.\nroad: {kind: town}\n")
     assert scenarios.load(str(path)).road.kind == "town"
+
+
+def test_a_file_that_was_edited_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for road in ("town", "rural"):
+        path.write_text(f"name: mine\ndescription: Mine.\nroad: {{kind: {road}}}\n")
+        os.utime(path, (1, len(road)))
+        assert scenarios.load(str(path)).road.kind == road
 
 
 def test_equal_generators_draw_equal_scenarios() -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pygame
 import pytest
 
 import simulator  # noqa: F401  (registers the environments)
+from simulator import play_cli
+from simulator.recording import writer
+from simulator.recording.errors import RecordingError
 from simulator.viewer.settings import PlaySettings
+from simulator.viewer.wheel import Wheel
 
 
 def test_the_world_waits_for_the_driver_s_first_key(drive):
@@ -220,3 +225,51 @@ def test_without_a_display_it_says_what_to_do():
     assert "xvfb-run" in done.stderr
     assert "SDL_VIDEODRIVER=dummy" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_drive_that_can_t_be_written_at_the_end_is_no_success(drive, tmp_path, monkeypatch):
+    driven = drive(record=tmp_path / "drives")
+    driven.until(lambda: driven.session.latest is not None)
+    driven.key(pygame.K_UP)
+    driven.until_steps(3)
+
+    def full(*_: object) -> None:
+        raise RecordingError("disk full")
+
+    monkeypatch.setattr(writer, "write_directory", full)
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    with pytest.raises(RecordingError, match="disk full"):
+        play_cli.drive(driven.viewer)
+
+
+class Locked:
+    """A driver with a memory, a network and something that can't be copied."""
+
+    uses_camera = False
+
+    def __init__(self, network: object, lock: object = None) -> None:
+        self.network, self.lock, self.seen = network, lock, [0]
+
+    def reset(self, seed=None):
+        self.seen = [0]
+
+    def act(self, observation, info):
+        self.seen[0] += 1
+        return [0.0, 0.0]
+
+
+def test_what_a_driver_remembers_is_kept_but_no_network_of_his():
+    import torch
+
+    network = torch.nn.Linear(2, 2)
+    wheel = Wheel(Locked(network), manual=False)
+    kept = wheel.save_state()
+    wheel.act(None, {})
+    wheel.restore_state(kept)
+    assert wheel.autopilot.seen == [0]
+    assert wheel.autopilot.network is network
+    held = Wheel(Locked(network, threading.Lock()), manual=False)
+    kept = held.save_state()
+    held.act(None, {})
+    held.restore_state(kept)  # he can't be copied: he goes on as he is
+    assert held.autopilot.seen == [1]

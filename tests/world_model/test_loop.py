@@ -171,3 +171,23 @@ def test_the_average_lags_behind_the_weights(tmp_path):
     trainer.run()
     assert (trainer.average["weight"] - before).abs().min() > 0
     assert (trainer.average["weight"] - before).norm() < (model.weight - before).norm()
+
+
+def test_an_outlier_of_one_part_takes_no_other_part_s_step(tmp_path):
+    def gradient(outlier: float, apart: tuple[str, ...]) -> torch.Tensor:
+        model = nn.ModuleDict({"body": nn.Linear(2, 1), "reader": nn.Linear(2, 1)})
+        given = torch.ones(1, 2)
+
+        def loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+            told = model["body"](given).sum() + outlier * model["reader"](given).sum()
+            return told, {}
+
+        config = LoopConfig(str(tmp_path), steps=1, clip_apart=apart)
+        Trainer(model, loss, config)._one_step()
+        return model["body"].weight.grad
+
+    calm = gradient(1.0, ("reader",))
+    assert torch.equal(gradient(1000.0, ("reader",)), calm)
+    assert (gradient(1000.0, ()) < 0.01 * calm).all()
+    with pytest.raises(ValueError, match=r"clip_apart has \['head'\]; accepted: body, reader"):
+        gradient(1.0, ("head",))

@@ -49,11 +49,14 @@ class LoopConfig:
     weight_decay: float = 0.02
     beta2: float = 0.95
     clip_norm: float = 1.0
+    clip_apart: tuple[
+        str, ...
+    ] = ()  # parts that share no gradient with others: each is clipped by itself
     average_decay: float = 0.999
     checkpoint_s: float = 180.0
     segment: int = 1  # checkpoint and stop only after a multiple of so many steps
     log_every: int = 50
-    seed: int = 0
+    seed: int = 0  # a run from another run's weights wants another one: else it draws the same samples again
     threads: int = 1
 
 
@@ -98,6 +101,11 @@ class Trainer:
             betas=(0.9, config.beta2),
             fused=True,
         )
+        parts = {name.split(".")[0] for name in self.parameters}
+        if unknown := set(config.clip_apart) - parts:
+            raise ValueError(
+                f"clip_apart has {sorted(unknown)}; accepted: {', '.join(sorted(parts))}"
+            )
         self.step = 0
         self.trained_s = 0.0
         self.run_dir = Path(config.run_dir)
@@ -275,7 +283,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._share_gradients()
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), config.clip_norm)
+        norm = self._clip()
         if not math.isfinite(float(norm)):
             raise FloatingPointError(f"gradient norm is {float(norm)} at step {self.step}: {log}")
         self.optimizer.step()
@@ -286,6 +294,16 @@ class Trainer:
                 if value.is_floating_point():
                     self.average[name].lerp_(value, 1 - decay)
         return log | {"loss": float(loss.detach()), "grad_norm": float(norm), "rate": rate}
+
+    def _clip(self) -> Tensor:
+        """Bound the gradients; their norm before. A part's outlier takes no other part's step."""
+        alone = set(self.config.clip_apart)
+        parts: dict[str, list[Tensor]] = {}
+        for name, p in self.parameters.items():
+            head = name.split(".")[0]
+            parts.setdefault(head if head in alone else "", []).append(p)
+        norms = [nn.utils.clip_grad_norm_(part, self.config.clip_norm) for part in parts.values()]
+        return torch.stack(norms).norm()
 
     def _measure(self, on_checkpoint: Callable[[Trainer], Log], writer: object) -> None:
         self._report({f"val/{k}": v for k, v in on_checkpoint(self).items()}, writer)
