@@ -63,7 +63,7 @@ class Entrant:
     def quality(self) -> Quality:
         """What is kept of its evaluation."""
         hash_ = self.checkpoint.hash
-        return kept(self.folder, hash_) if self.as_judged else Quality(hash_, {})
+        return kept(self.folder, hash_) if self.as_judged else Quality(hash_, {}, {})
 
 
 def entrants(config: BenchConfig) -> list[Entrant]:
@@ -102,8 +102,9 @@ def measure_families(config: BenchConfig) -> Section:
         for name, aim in AIMS
         if name in drawing and base == "var"
     ]  # fmt: skip
-    judged = [(e.name, *e.quality().in_words()) for e in entered]
-    how_good = "How good what is drawn is, by each model's own evaluation [95 %]"
+    first = entered[0].quality()
+    judged = [(e.name, *e.quality().in_words(first)) for e in entered]
+    how_good = f"How good what is drawn is [95 %]; * not comparable with {base}'s: other starts or scenarios"
     return section(
         "families",
         "Families, batch 1",

@@ -25,7 +25,7 @@ from simulator.evaluation.control_rollouts import (
     require,
     usable_starts,
 )
-from simulator.evaluation.intervals import Interval, statistic_interval
+from simulator.evaluation.intervals import Interval, doubted, statistic_interval
 from simulator.evaluation.report import Chart, Series, Verdict, cell, samples, table
 from simulator.evaluation.subject import Rows, Subject
 from simulator.evaluation.vehicle import motion, steer_for, wheel_angles
@@ -68,9 +68,8 @@ def steering(subject: Subject, progress: Progress) -> Part:
             continue
         got = series[:, settled].mean(1)
         slope = statistic_interval(partial(_gain, wanted, got), groups)
-        right = statistic_interval(
-            partial(_signs, wanted, got, config.sign_threshold_radps), groups
-        )
+        signs = partial(_signs, wanted, got, config.sign_threshold_radps)
+        right = doubted(statistic_interval(signs, groups))
         r2 = metrics.gain_and_r2(wanted, got)[1]
         order = metrics.spearman(wanted, got)
         lag = _lag(commanded, series, drives.state_NS[rows, YAW_RATE].astype(np.float64))

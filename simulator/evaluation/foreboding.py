@@ -1,8 +1,9 @@
 """Does a dream itself say which of its frames are wrong?
 
 A frame is called wrong where its place on the road (`state_error`) is among the worst quarter of all frames
-looked at. Area under the ROC curve: the share of pairs of a wrong and a right frame in which the wrong one
-has the higher doubt (or surprise, ...); half is chance.
+at its horizon. Area under the ROC curve: the share of pairs of a wrong and a right frame in which the wrong
+one has the higher doubt (or surprise, ...). Pairs are of one horizon: late frames are wrong more often, which
+any clock knows. So half is chance.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TELLING = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Foreboding:
-    """Area under the curve of each signal: at each horizon, and over the frames of all of them."""
+    """Area under the curve of each signal: at each horizon, and over the pairs of all of them."""
 
     by_horizon: dict[str, dict[int, Interval]]
     overall: dict[str, Interval]
@@ -57,7 +58,7 @@ class Foreboding:
         area = self.overall[known[0]]
         return Verdict(
             f"Warning: {known[0]} tells wrong frames from right ones in {area.value:.0%} of pairs"
-            " (half would be chance).",
+            " of one horizon (half would be chance).",
             area.value >= TELLING,
         )
 
@@ -66,32 +67,45 @@ def foreboding(clips: Clips) -> Foreboding:
     """Judge the signals by the errors of the frames they came with."""
     error_HN = np.stack([clips.get("dream", "state_error", h) for h in clips.horizons])
     known_HN = ~np.isnan(error_HN)
-    limit = float(np.quantile(error_HN[known_HN], 1 - WORST)) if known_HN.any() else np.nan
-    wrong_HN = error_HN > limit
+    wrong_HN = np.array([worst(error_N) for error_N in error_HN])
     by_horizon: dict[str, dict[int, Interval]] = {}
     overall = {}
     for name in SIGNALS:
         signal_HN = np.stack([clips.get("dream", name, h) for h in clips.horizons])
         usable_HN = known_HN & ~np.isnan(signal_HN)
-        drive_HN = np.broadcast_to(clips.drive_N, signal_HN.shape)
         by_horizon[name] = {
-            h: area(signal_HN[i], wrong_HN[i], usable_HN[i], clips.drive_N)
+            h: area(signal_HN[[i]], wrong_HN[[i]], usable_HN[[i]], clips.drive_N)
             for i, h in enumerate(clips.horizons)
         }
-        overall[name] = area(
-            signal_HN.ravel(), wrong_HN.ravel(), usable_HN.ravel(), drive_HN.ravel()
-        )
+        overall[name] = area(signal_HN, wrong_HN, usable_HN, clips.drive_N)
     return Foreboding(by_horizon, overall)
 
 
+def worst(error_N: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which errors are among the worst."""
+    known = error_N[~np.isnan(error_N)]
+    limit = float(np.quantile(known, 1 - WORST)) if len(known) else np.nan
+    found: NDArray[np.bool_] = error_N > limit
+    return found
+
+
 def area(
-    signal_N: NDArray[np.floating],
-    wrong_N: NDArray[np.bool_],
-    usable_N: NDArray[np.bool_],
+    signal_HN: NDArray[np.floating],
+    wrong_HN: NDArray[np.bool_],
+    usable_HN: NDArray[np.bool_],
     drive_N: NDArray[np.int64],
 ) -> Interval:
-    """Area under the curve over the usable frames."""
-    kept = np.flatnonzero(usable_N)
-    return statistic_interval(
-        lambda i: metrics.area_under_roc(signal_N[kept[i]], wrong_N[kept[i]]), drive_N[kept]
-    )
+    """Area under the curve over the usable frames, in pairs of one horizon."""
+    kept = np.flatnonzero(usable_HN.any(0))
+
+    def share(picked: NDArray[np.int64]) -> float:
+        told, pairs = 0.0, 0
+        for signal_N, wrong_N, usable_N in zip(signal_HN, wrong_HN, usable_HN, strict=True):
+            rows = kept[picked][usable_N[kept[picked]]]
+            count = int(wrong_N[rows].sum()) * int((~wrong_N[rows]).sum())
+            if count:
+                told += count * metrics.area_under_roc(signal_N[rows], wrong_N[rows])
+                pairs += count
+        return told / pairs if pairs else float("nan")
+
+    return statistic_interval(share, drive_N[kept])

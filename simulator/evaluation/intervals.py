@@ -7,7 +7,7 @@ Shapes: N clips, G drives, D draws.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 DRAWS = 1000
 SEED = 20_020
+Z95 = 1.959964  # normal quantile of 97.5 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,21 @@ def mean_interval(
     low, high = np.quantile(means_D, (0.025, 0.975)) if len(sums) > 1 else (np.nan, np.nan)
     mean = np.average(values, weights=weights)
     return Interval(float(mean), float(low), float(high), len(values), len(sums))
+
+
+def share_interval(held_N: NDArray[np.bool_], drive_N: NDArray[Any]) -> Interval:
+    """Share of clips of which something holds."""
+    return doubted(mean_interval(np.asarray(held_N, np.float64), drive_N))
+
+
+def doubted(share: Interval) -> Interval:
+    """A share with an interval even where it is none or all, of which the bootstrap knows no doubt: Wilson's
+    (1927) for as many trials as there are drives."""
+    if share.value not in (0.0, 1.0) or share.drives < 2:
+        return share
+    reach = Z95**2 / (share.drives + Z95**2)
+    low, high = (0.0, reach) if share.value == 0.0 else (1.0 - reach, 1.0)
+    return replace(share, low=low, high=high)
 
 
 def statistic_interval(

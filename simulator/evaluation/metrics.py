@@ -18,7 +18,7 @@ Frames = NDArray[np.uint8]
 Values = NDArray[np.float64]
 Floats = NDArray[np.floating]
 
-VERSION = 2
+VERSION = 3
 """Of the set of metrics; it rises when a number's meaning changes."""
 
 PSNR_CAP_DB = 80.0

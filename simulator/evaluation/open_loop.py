@@ -25,6 +25,8 @@ from world_model.meter import MOTION, PLACE
 from world_model.training.data import DataError, evenly
 
 Frames = NDArray[np.uint8]
+SPEED = STATE_HEADS.index("speed_mps")
+STANDING_MPS = 0.05
 
 
 def open_loop(subject: Subject, progress: Callable[[], None] = lambda: None) -> Section:
@@ -81,6 +83,8 @@ def dream_and_compare(subject: Subject, rows: Rows, count: int, clips: Clips) ->
             coded_old, coded = subject.reconstruct(true_old), subject.reconstruct(true)
             on_truth = subject.read(true_old, true)
             moment = Moment(true, drives.state_NS[kept + h], on_truth)
+            speed = drives.state_NS[kept, SPEED], drives.state_NS[kept + h, SPEED]
+            clips.still.setdefault(h, []).append(np.fmax(*speed) < STANDING_MPS)
             moment.frames = {"dream": new, "copy_last": now, "tokenizer": coded}
             held_state = drives.state_NS[kept].copy()
             held_state[:, [name not in out.known for name in STATE_HEADS]] = np.nan

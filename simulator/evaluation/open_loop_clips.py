@@ -19,6 +19,10 @@ DRAWN = ("dream", "copy_last", "tokenizer")
 READ = ("dream", "copy_last", "hold_reading", "tokenizer", "truth")
 SAID = ("heads", "told", "hold_state")
 PICTURES = ("psnr_db", "psnr_at_detail_db", "ssim", "feature_error", "sharpness_ratio")
+OF_MOVING = (*PICTURES, "lpips")
+"""Told over clips of a car that moves: of one that stands, the last frame shown for ever is the very truth,
+by some 50 dB, and two such clips among fifty decide the mean. They stand apart."""
+
 SETS = {
     "frame_frechet": ("features", frechet_distance),
     "frame_kernel": ("features", kernel_distance),
@@ -67,6 +71,7 @@ class Clips:
     horizons: tuple[int, ...]
     grouped_by: str = "held-out drives"  # what `drive_N` counts
     values: dict[Key, list[NDArray[Any]]] = field(default_factory=dict)
+    still: dict[int, list[NDArray[np.bool_]]] = field(default_factory=dict)  # by horizon
 
     def add(self, source: str, metric: str, horizon: int, values_N: NDArray[Any]) -> None:
         """Append the values of a batch of clips."""
@@ -75,6 +80,15 @@ class Clips:
     def get(self, source: str, metric: str, horizon: int) -> NDArray[Any]:
         """All values, (N,) or (N, F)."""
         return np.concatenate(self.values[source, metric, horizon])
+
+    def stands(self, horizon: int) -> NDArray[np.bool_]:
+        """Whether the car stands at the start and at the horizon, (N,)."""
+        return np.concatenate(self.still.get(horizon, [np.zeros(len(self.rows_N), np.bool_)]))
+
+    def judged(self, source: str, metric: str, horizon: int) -> NDArray[Any]:
+        """All values, (N,); of pictures NaN where the car stands."""
+        values = self.get(source, metric, horizon)
+        return np.where(self.stands(horizon), np.nan, values) if metric in OF_MOVING else values
 
     def has(self, metric: str) -> bool:
         """Whether the metric was measured."""
@@ -93,7 +107,7 @@ class Clips:
     def means(self) -> dict[Key, Interval]:
         """Mean and interval of every metric that has one value a clip."""
         return {
-            key: mean_interval(self.get(*key), self.drive_N)
+            key: mean_interval(self.judged(*key), self.drive_N)
             for key in self.values
             if key[1] not in ("features", "inception")
         }
@@ -103,7 +117,7 @@ class Clips:
         gained = {}
         for h in self.horizons:
             shown, floor = (
-                self.get(source, comparison.metric, h)
+                self.judged(source, comparison.metric, h)
                 for source in (comparison.source, comparison.floor)
             )
             better = shown - floor if comparison.higher_is_better else floor - shown

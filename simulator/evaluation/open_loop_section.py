@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from simulator.ego import DT_S
 from simulator.evaluation import perceptual
 from simulator.evaluation.foreboding import foreboding
-from simulator.evaluation.intervals import Interval, verdict
+from simulator.evaluation.intervals import Interval, mean_interval, verdict
 from simulator.evaluation.open_loop_clips import (
     COMPARISONS,
     DRAWN,
@@ -49,7 +50,7 @@ def section(clips: Clips) -> Section:
         for bound in ("value", "low")
     )
     trusted_by = clips.trusted_by
-    trust = max(clear[trusted_by], default=0)
+    trust = lasting(clips.horizons, clear[trusted_by])
     sets = set_distances(clips)
     warned = foreboding(clips)
     skipped = {m: why for m in perceptual.NEEDS if (why := perceptual.missing(m))}
@@ -73,6 +74,11 @@ def section(clips: Clips) -> Section:
         "clearly_beats_floor_at": clear,
         "trust_horizon": trust,
         "trusted_by": trusted_by,
+        "standing": {
+            str(h): {"clips": int(clips.stands(h).sum())}
+            | {source: standing(clips, source, h).to_json() for source in DRAWN}
+            for h in clips.horizons
+        },
         "warning": warned.to_json(),
         "skipped": skipped,
     }  # fmt: skip
@@ -80,8 +86,9 @@ def section(clips: Clips) -> Section:
         f"{len(clips.drive_N)} starts in {len(set(clips.drive_N.tolist()))} {clips.grouped_by}, recorded"
         " actions; intervals are bootstrapped over these. State error: mean over lane offset, heading"
         " error, curvature and lead distance, read from the newest frame alone, of |error| / typical"
-        " size; motion error: the same of speed and yaw rate. Trust horizon (the last one at which the"
-        f" dream is clearly better than copy-last by {trusted_by}): {trust} steps.",
+        " size; motion error: the same of speed and yaw rate. Trust horizon (until then, from the first or"
+        f" second horizon on, the dream is clearly better than copy-last by {trusted_by}): {trust} steps."
+        " Pictures are judged where the car moves: where it stands, the last frame is the truth.",
     )
     return Section(
         "open_loop",
@@ -90,6 +97,7 @@ def section(clips: Clips) -> Section:
         (
             comparison_table(clips, compared),
             *value_tables(clips, skipped),
+            standing_table(clips),
             set_table(clips, sets),
             warned.table(columns(clips)),
         ),
@@ -103,6 +111,29 @@ def section(clips: Clips) -> Section:
             for h in clips.horizons
         ),
     )
+
+
+def lasting(horizons: tuple[int, ...], clear: list[int]) -> int:
+    """The last horizon of those without a gap that are clear; the first of all may be missing, since at a
+    tenth of a second hardly anything has changed. 0 where there are none."""
+    begin = 0 if horizons[0] in clear else 1
+    run = list(itertools.takewhile(lambda h: h in clear, horizons[begin:]))
+    return run[-1] if run else 0
+
+
+def standing(clips: Clips, source: str, horizon: int) -> Interval:
+    """PSNR where the car stands."""
+    still = clips.stands(horizon)
+    return mean_interval(clips.get(source, "psnr_db", horizon)[still], clips.drive_N[still])
+
+
+def standing_table(clips: Clips) -> Table:
+    """What the comparisons of pictures leave out."""
+    lines = [
+        ("starts", *(str(int(clips.stands(h).sum())) for h in clips.horizons)),
+        *((f"psnr_db, {s}", *(str(standing(clips, s, h)) for h in clips.horizons)) for s in DRAWN),
+    ]
+    return table("Where the car stands", ("", *columns(clips)), lines)
 
 
 SAMPLED: dict[str, Better] = {

@@ -5,6 +5,7 @@ Speed alone says nothing: whoever draws one grey frame for ever is the fastest o
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,22 @@ from typing import Any
 from simulator.evaluation.folder import ReportError, ReportFolder, dumps, read_report
 from simulator.evaluation.intervals import Interval
 
-SCHEMA, SCHEMA_VERSION = "dreamlane.quality", 1
+SCHEMA, SCHEMA_VERSION = "dreamlane.quality", 2
 FILE = "quality.json"
 ONE_SECOND, ONE_MINUTE_S = 10, 60.0
 FIGURES = {
-    "gain_at_1s_db": "PSNR after 1 s beside copy-last-frame, dB",
+    "gain_at_1s_db": "PSNR of moving cars after 1 s beside copy-last-frame, dB",
     "steering_sign": "turns as steered",
     "alive_after_1min": "alive after a minute",
     "agreement_spearman": "ranks drivers as the truth does (Spearman)",
 }
 """What is kept, and how a table calls it."""
+
+PARTS = dict(zip(FIGURES, ("open_loop", "control", "stability", "agreement"), strict=True))
+"""Of which part of an evaluation each is."""
+
+ALIKE = ("meter", "held-out drives", "recorded starts", "seed")
+"""Conditions that figures have to have in common to be comparable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +38,32 @@ class Quality:
 
     checkpoint: str
     figures: dict[str, Interval]
+    measured: dict[
+        str, str
+    ]  # digest of what each figure depends on besides the model: equal ones compare
 
-    def in_words(self) -> list[str]:
-        """One cell for each of `FIGURES`."""
-        return [str(self.figures.get(name, Interval.unknown())) for name in FIGURES]
+    def in_words(self, beside: Quality | None = None) -> list[str]:
+        """One cell for each of `FIGURES`; starred where the other's was measured otherwise."""
+        cells = []
+        for name in FIGURES:
+            told = str(self.figures.get(name, Interval.unknown()))
+            mine, other = self.measured.get(name), beside.measured.get(name) if beside else None
+            cells.append(f"{told} *" if mine and other and mine != other else told)
+        return cells
 
 
 def quality_of(report: dict[str, Any]) -> Quality:
     """The figures, as far as the report (`report.json`) has them."""
     measured = {name: part["figures"] for name, part in report["sections"].items()}
     found: dict[str, dict[str, Any]] = {}
-    for gain in measured.get("open_loop", {}).get("advantage_over_floor", ()):
+    seen = measured.get("open_loop", {})
+    for gain in seen.get("advantage_over_floor", ()) if "standing" in seen else ():
+        # older reports' is of standing cars as well, whose last frame is the truth
         if (gain["comparison"], gain["horizon"]) == ("psnr_db", ONE_SECOND):
             found["gain_at_1s_db"] = {
                 k: gain[k] for k in gain if k not in ("comparison", "horizon")
             }
-    if steering := measured.get("control", {}).get("steering"):
+    if (steering := measured.get("control", {}).get("steering")) and steering.get("meter"):
         found["steering_sign"] = steering["meter"]["sign_accuracy"]
     dream = measured.get("stability", {}).get("dream", {})
     if ONE_MINUTE_S in dream.get("seconds", ()):
@@ -55,11 +72,21 @@ def quality_of(report: dict[str, Any]) -> Quality:
     if spearman := measured.get("agreement", {}).get("spearman"):
         found["agreement_spearman"] = spearman
     figures = {name: Interval.from_json(found[name]) for name in FIGURES if name in found}
-    return Quality(report["conditions"]["checkpoint"], figures)
+    conditions = {name: report["conditions"].get(name) for name in ALIKE}
+    measured = {
+        name: digest(conditions | {"settings": report["settings"].get(PARTS[name])})
+        for name in figures
+    }
+    return Quality(report["conditions"]["checkpoint"], figures, measured)
+
+
+def digest(known: dict[str, Any]) -> str:
+    """Equal for equal contents."""
+    return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def keep(report_folder: Path, model: Path) -> Quality:
-    """Write a finished report's figures beside the model that it judged.
+    """Write a finished report's figures beside the model that it judged; those that it lacks stay.
 
     Raises:
         ReportError: no finished report, or one of other weights.
@@ -72,11 +99,14 @@ def keep(report_folder: Path, model: Path) -> Quality:
             f"{report_folder} judges checkpoint {quality.checkpoint}, {model} is {mine}: evaluate it"
             f" (`dreamlane eval all --model {model}`)"
         )
+    before = kept(model, mine)
+    quality = Quality(mine, before.figures | quality.figures, before.measured | quality.measured)
     content = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "checkpoint": mine,
         "figures": {name: figure.to_json() for name, figure in quality.figures.items()},
+        "measured": quality.measured,
     }
     ReportFolder(model).write(FILE, dumps(content))
     return quality
@@ -84,13 +114,14 @@ def keep(report_folder: Path, model: Path) -> Quality:
 
 def kept(model: Path, checkpoint: str) -> Quality:
     """What is kept beside a model; no figures where nothing is, or what is there is of other weights."""
-    nothing = Quality(checkpoint, {})
+    nothing = Quality(checkpoint, {}, {})
     try:
         content = json.loads((model / FILE).read_text(encoding="utf-8"))
         mine = (SCHEMA, SCHEMA_VERSION, checkpoint)
         if (content["schema"], content["schema_version"], content["checkpoint"]) != mine:
             return nothing
         figures = {k: Interval.from_json(v) for k, v in content["figures"].items()}
+        measured = dict(content["measured"])
     except (OSError, ValueError, KeyError, TypeError):
         return nothing
-    return Quality(checkpoint, figures)
+    return Quality(checkpoint, figures, measured)

@@ -104,7 +104,9 @@ def score(
 def drive_score(
     nc: float | None, dac: float | None, ep: float | None, ttc: float | None, c: float | None
 ) -> float | None:
-    """NC * DAC * (5 EP + 5 TTC + 2 C) / 12; None where any of them is unknown."""
+    """NC * DAC * (5 EP + 5 TTC + 2 C) / 12; None where any of them is unknown and counts."""
+    if 0.0 in (nc, dac):
+        return 0.0  # whatever the rest: a drive that ends at once has no comfort to be told
     if nc is None or dac is None or ep is None or ttc is None or c is None:
         return None
     return nc * dac * (5.0 * ep + 5.0 * ttc + 2.0 * c) / 12.0

@@ -23,7 +23,7 @@ import numpy as np
 
 from simulator.ego import DT_S
 from simulator.evaluation.envelope import Envelope, measure_envelope
-from simulator.evaluation.intervals import Interval, mean_interval
+from simulator.evaluation.intervals import Interval, share_interval
 from simulator.evaluation.report import Chart, Section, Series, Verdict, samples, table
 from simulator.evaluation.settings import StabilityConfig
 from simulator.evaluation.side_by_side import write_on
@@ -76,6 +76,9 @@ def section(
         for kind, rules in KINDS.items():
             shares = survival[name, kind] = survivors(drives, firsts[name], rules, moments)
             lines.append((name, kind, *(share.shown(".0%") for share in shares)))
+        # whose road is over keeps the rules from then on: nothing more is learned of him
+        driving = [sum(drive.over > s * SECOND for drive in drives) for s in moments]
+        lines.append((name, "drives on the way", *map(str, driving)))
         record = alarm_record(firsts[name])
         alarms.append((name, *alarm_cells(record)))
         causes = Counter(filter(None, map(cause, firsts[name])))
@@ -83,6 +86,7 @@ def section(
             "rollouts": len(drives),
             "survival": {k: [s.to_json() for s in survival[name, k]] for k in KINDS},
             "seconds": moments,
+            "on_the_way": driving,
             "first_causes": dict(sorted(causes.items())),
             "alarm": asdict(record),
             "failures_by_rollout": [
@@ -109,7 +113,8 @@ def section(
         f" {config.offset_limit_m:g} m of the lane's centre by the meter, on the road, no collision."
         f" First causes of failure: {causes_text}.",
         f"The drift score sounds the alarm above {envelope.drift_alarm:.3f}, calibrated on the held-out"
-        " drives. Announced: the alarm came before the picture failed.",
+        " drives. Announced: the alarm came before the picture failed. Whose road is over has kept the rules"
+        " to its end; drives on the way: of how many more is learned.",
     )
     columns = tuple(f"{s:g} s" for s in moments)
     ends = [min(f[r] for r in KINDS["both"]) for f in firsts["dream"]]
@@ -128,7 +133,7 @@ def section(
         notes,
         pictures,
         charts=(survival_chart(worlds, firsts, config),),
-        verdicts=verdicts(survival, figures["dream"], config, moments),
+        verdicts=verdicts(survival, figures, moments),
         samples=(
             samples("survived_s", [min(e, config.steps) * DT_S for e in ends],
                     [d.scenario for d in dreams], unit_names(dreams), better="higher"),
@@ -154,7 +159,7 @@ def survivors(
     ends = np.array([min(first[rule] for rule in rules) for first in firsts])
     scenarios = np.array([drive.scenario for drive in drives])
     groups = scenarios if len(set(scenarios)) > 1 else np.arange(len(drives))
-    return [mean_interval((ends > s * SECOND).astype(float), groups) for s in seconds]
+    return [share_interval(ends > s * SECOND, groups) for s in seconds]
 
 
 def seed_noise(
@@ -200,14 +205,19 @@ def alarm_cells(record: AlarmRecord) -> tuple[str, ...]:
 
 
 def verdicts(
-    survival: dict[tuple[str, str], list[Interval]], dream: dict[str, Any], config: StabilityConfig,
-    moments: list[float],
+    survival: dict[tuple[str, str], list[Interval]], figures: dict[str, Any], moments: list[float]
 ) -> tuple[Verdict, ...]:  # fmt: skip
     """What a newcomer should know."""
     last = survival["dream", "picture"][-1].value
     beside = survival.get(("truth", "picture"))
-    true = f" (the reference world by the same rules: {beside[-1].value:.0%})" if beside else ""
-    alarm = AlarmRecord(**dream["alarm"])
+    true = ""
+    if beside:
+        driving, drives = (figures["truth"][name] for name in ("on_the_way", "rollouts"))
+        true = (
+            f" (the reference world by the same rules: {beside[-1].value:.0%}, with {driving[-1]} of {drives}"
+            " drives not yet at the end of their road)"
+        )
+    alarm = AlarmRecord(**figures["dream"]["alarm"])
     said = [
         Verdict(
             f"Stability: after {moments[-1]:g} s at the wheel {last:.0%} of the dreams still look like the"

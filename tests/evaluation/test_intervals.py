@@ -6,7 +6,13 @@ import numpy as np
 import painted
 import pytest
 
-from simulator.evaluation.intervals import Interval, mean_interval, statistic_interval, verdict
+from simulator.evaluation.intervals import (
+    Interval,
+    mean_interval,
+    share_interval,
+    statistic_interval,
+    verdict,
+)
 
 
 def test_equal_values_leave_no_doubt():
@@ -69,3 +75,13 @@ def test_a_single_drive_is_resampled_by_its_stretches(drives, named):
     assert named in subject.grouped_by
     assert len(set(groups)) == (drives if drives > 1 else 2)  # of 60 frames
     assert mean_interval(rows.astype(float), groups).low < rows.mean()
+
+
+def test_a_share_of_all_or_none_is_not_certain():
+    drives = np.repeat(np.arange(12), 2)
+    every, none = (share_interval(np.full(24, held), drives) for held in (True, False))
+    assert (every.value, every.high, none.value, none.low) == (1.0, 1.0, 0.0, 0.0)
+    assert every.low == pytest.approx(0.757, abs=1e-3)  # Wilson: 12 of 12
+    assert none.high == pytest.approx(0.243, abs=1e-3)
+    some = np.arange(24) % 4 == 0
+    assert share_interval(some, drives) == mean_interval(some.astype(float), drives)

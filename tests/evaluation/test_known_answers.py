@@ -8,6 +8,7 @@ import pytest
 
 from simulator.evaluation import metrics
 from simulator.evaluation.open_loop import open_loop
+from simulator.evaluation.open_loop_section import lasting
 from simulator.evaluation.reading import reading
 
 
@@ -88,3 +89,27 @@ def test_the_meter_s_own_error_is_reported():
     section = reading(painted.subject("obeys"))
     assert section.figures["speed_mps"]["mae"]["value"] < 1e-3
     assert section.figures["yaw_rate_radps"]["gain"]["value"] == pytest.approx(1.0, abs=1e-2)
+
+
+def test_pictures_of_a_car_that_stands_are_judged_apart():
+    moving, mixed = painted.subject("obeys"), painted.subject("obeys")
+    speed = mixed.drives.state_NS[:, 0]
+    stopped = mixed.drives.episode_N == 0
+    speed[stopped] = 0.0
+    one, other = open_loop(moving), open_loop(mixed)
+    left_out = other.figures["standing"]["5"]
+    assert 0 < left_out["clips"] < other.figures["clips"]
+    assert left_out["copy_last"]["n"] == left_out["clips"]
+    assert one.figures["standing"]["5"]["clips"] == 0
+    counted = {
+        (row["metric"], row["source"], row["horizon"]): row["n"] for row in other.figures["means"]
+    }
+    assert counted["psnr_db", "copy_last", 5] == other.figures["clips"] - left_out["clips"]
+    assert counted["motion_error", "dream", 5] == other.figures["clips"]
+
+
+@pytest.mark.parametrize(
+    ("clear", "until"), [([1, 5, 10], 10), ([5, 10], 10), ([1, 10], 1), ([10], 0), ([], 0)]
+)
+def test_a_dream_is_trusted_to_the_end_of_an_unbroken_run(clear, until):
+    assert lasting((1, 5, 10), clear) == until

@@ -23,14 +23,14 @@ def interval(value: float) -> Interval:
     return Interval(value, value - 0.1, value + 0.1, 24, 12)
 
 
-def report_of(hash_: str) -> dict:
+def report_of(hash_: str, starts: int = 48) -> dict:
     gains = [
         {"comparison": name, "horizon": horizon, **interval(value).to_json()}
         for name, horizon, value in (("ssim", 10, 9.0), ("psnr_db", 5, 8.0), ("psnr_db", 10, 1.5))
     ]
     alive = [interval(value).to_json() for value in (1.0, 0.75, 0.5)]
     sections = {
-        "open_loop": {"advantage_over_floor": gains},
+        "open_loop": {"advantage_over_floor": gains, "standing": {}},
         "control": {"steering": {"meter": {"sign_accuracy": interval(0.98).to_json()}}},
         "stability": {"dream": {"seconds": [10.0, 60.0, 600.0], "survival": {"both": alive}}},
         "agreement": {"skipped": "nobody drove"},
@@ -38,7 +38,13 @@ def report_of(hash_: str) -> dict:
     return {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
-        "conditions": {"checkpoint": hash_},
+        "conditions": {"checkpoint": hash_, "meter": "m", "held-out drives": "d", "seed": 0},
+        "settings": {
+            "open_loop": {"starts": starts},
+            "control": {},
+            "stability": {},
+            "agreement": {},
+        },
         "sections": {name: {"figures": figures} for name, figures in sections.items()},
     }
 
@@ -68,6 +74,12 @@ def test_a_report_gives_what_it_has(model):
     assert quality_of(report_of("abc")).in_words()[-1] == "–"
 
 
+def test_figures_of_other_starts_are_starred():
+    mine, other = (quality_of(report_of("abc", starts)) for starts in (48, 64))
+    assert not any("*" in cell for cell in mine.in_words(mine))
+    assert [cell.endswith("*") for cell in other.in_words(mine)] == [True, False, False, False]
+
+
 def test_kept_figures_are_found_again_beside_the_weights_they_judge(model, tmp_path):
     mine = checkpoint.load(model).hash
     assert kept(model, mine).figures == {}
@@ -75,6 +87,21 @@ def test_kept_figures_are_found_again_beside_the_weights_they_judge(model, tmp_p
     quality = keep(written(tmp_path / "report", report_of(mine)), model)
     assert kept(model, mine) == quality
     assert checkpoint.load(model).hash == mine  # they are no part of the weights
+
+
+def test_a_report_of_one_part_leaves_the_others_figures(model, tmp_path):
+    mine = checkpoint.load(model).hash
+    for name in ("whole", "part"):
+        (tmp_path / name).mkdir()
+    keep(written(tmp_path / "whole", report_of(mine)), model)
+    part = report_of(mine, starts=64)
+    part["sections"] = {"open_loop": part["sections"]["open_loop"]}
+    part["sections"]["open_loop"]["figures"]["advantage_over_floor"][2]["value"] = 2.5
+    keep(written(tmp_path / "part", part), model)
+    found = kept(model, mine)
+    assert found.figures["gain_at_1s_db"].value == 2.5
+    assert found.figures["steering_sign"] == interval(0.98)
+    assert found.measured["gain_at_1s_db"] != quality_of(report_of(mine)).measured["gain_at_1s_db"]
 
 
 def test_figures_of_other_weights_count_for_nothing(model, tmp_path):
