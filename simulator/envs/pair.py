@@ -82,7 +82,8 @@ class PairEnv(gymnasium.Env[Any, Any]):
             self._envs.append(
                 kind(
                     name.removeprefix(PREFIX),
-                    scenario if leads else None,  # others begin where the first does
+                    # others begin where the first does
+                    scenario if leads and TRUTH not in worlds else None,
                     endless=endless or not leads,
                     contexts=contexts,
                     backend=backend,

@@ -94,7 +94,7 @@ def starts_hash(config: EvalConfig, model: Path) -> str:
     from simulator.assets import contexts_dir
 
     root = Path(config.contexts) if config.contexts else contexts_dir(model)
-    notes = sorted(root.glob("*/*/meta.json"))
+    notes = sorted(n for n in root.glob("*/*/meta.json") if not n.parent.name.startswith("."))
     if not notes:
         return "none"
     return f"{len(notes)} starts, " + _digest(

@@ -105,7 +105,7 @@ def section(clips: Clips) -> Section:
         charts=charts(clips),
         verdicts=(*verdicts(clips, trust, trusted_by), warned.verdict()),
         samples=tuple(
-            samples(m, clips.get("dream", m, h), clips.drive_N, clips.rows_N, h, better)
+            samples(m, clips.judged("dream", m, h), clips.drive_N, clips.rows_N, h, better)
             for m, better in SAMPLED.items()
             if clips.has(m)
             for h in clips.horizons

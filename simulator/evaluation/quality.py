@@ -25,11 +25,16 @@ FIGURES = {
 }
 """What is kept, and how a table calls it."""
 
-PARTS = dict(zip(FIGURES, ("open_loop", "control", "stability", "agreement"), strict=True))
-"""Of which part of an evaluation each is."""
+DEPENDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gain_at_1s_db": ("open_loop", ("held-out drives", "seed")),
+    "steering_sign": ("control", ("meter", "held-out drives", "seed")),
+    "alive_after_1min": ("stability", ("meter", "held-out drives", "recorded starts", "seed")),
+    "agreement_spearman": ("agreement", ("seed",)),
+}
+"""Of which part of an evaluation each is; with its settings, these conditions make figures comparable."""
 
-ALIKE = ("meter", "held-out drives", "recorded starts", "seed")
-"""Conditions that figures have to have in common to be comparable."""
+MEANT_SINCE = {"gain_at_1s_db": 3}
+"""The metric set since which a figure means what it means now; older ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,7 @@ def quality_of(report: dict[str, Any]) -> Quality:
     measured = {name: part["figures"] for name, part in report["sections"].items()}
     found: dict[str, dict[str, Any]] = {}
     seen = measured.get("open_loop", {})
-    for gain in seen.get("advantage_over_floor", ()) if "standing" in seen else ():
-        # older reports' is of standing cars as well, whose last frame is the truth
+    for gain in seen.get("advantage_over_floor", ()):
         if (gain["comparison"], gain["horizon"]) == ("psnr_db", ONE_SECOND):
             found["gain_at_1s_db"] = {
                 k: gain[k] for k in gain if k not in ("comparison", "horizon")
@@ -71,12 +75,13 @@ def quality_of(report: dict[str, Any]) -> Quality:
         found["alive_after_1min"] = dream["survival"]["both"][minute]
     if spearman := measured.get("agreement", {}).get("spearman"):
         found["agreement_spearman"] = spearman
-    figures = {name: Interval.from_json(found[name]) for name in FIGURES if name in found}
-    conditions = {name: report["conditions"].get(name) for name in ALIKE}
-    measured = {
-        name: digest(conditions | {"settings": report["settings"].get(PARTS[name])})
-        for name in figures
-    }
+    conditions = report["conditions"]
+    figures, measured = {}, {}
+    for name, (part, alike) in DEPENDS.items():
+        if name in found and conditions.get("metric set", 1) >= MEANT_SINCE.get(name, 1):
+            figures[name] = Interval.from_json(found[name])
+            shared = {key: conditions.get(key) for key in alike}
+            measured[name] = digest(shared | {"settings": report["settings"].get(part)})
     return Quality(report["conditions"]["checkpoint"], figures, measured)
 
 

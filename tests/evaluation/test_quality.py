@@ -30,7 +30,7 @@ def report_of(hash_: str, starts: int = 48) -> dict:
     ]
     alive = [interval(value).to_json() for value in (1.0, 0.75, 0.5)]
     sections = {
-        "open_loop": {"advantage_over_floor": gains, "standing": {}},
+        "open_loop": {"advantage_over_floor": gains},
         "control": {"steering": {"meter": {"sign_accuracy": interval(0.98).to_json()}}},
         "stability": {"dream": {"seconds": [10.0, 60.0, 600.0], "survival": {"both": alive}}},
         "agreement": {"skipped": "nobody drove"},
@@ -38,7 +38,13 @@ def report_of(hash_: str, starts: int = 48) -> dict:
     return {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
-        "conditions": {"checkpoint": hash_, "meter": "m", "held-out drives": "d", "seed": 0},
+        "conditions": {
+            "checkpoint": hash_,
+            "meter": "m",
+            "held-out drives": "d",
+            "seed": 0,
+            "metric set": 3,
+        },
         "settings": {
             "open_loop": {"starts": starts},
             "control": {},
@@ -72,6 +78,12 @@ def test_a_report_gives_what_it_has(model):
         "alive_after_1min": interval(0.75),
     }
     assert quality_of(report_of("abc")).in_words()[-1] == "–"
+
+
+def test_what_meant_something_else_is_left_out():
+    older = report_of("abc")
+    older["conditions"]["metric set"] = 2
+    assert list(quality_of(older).figures) == ["steering_sign", "alive_after_1min"]
 
 
 def test_figures_of_other_starts_are_starred():

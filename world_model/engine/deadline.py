@@ -22,7 +22,8 @@ class Deadline:
     """Steps an engine within a given time, as far as that can be foreseen.
 
     A number of scales that takes too long rests, twice as long each time that it is tried again in vain: on a
-    steady machine fewer than one step in a hundred is late, and a faster one is noticed within a minute.
+    steady machine about one step in a hundred is late, in the long run fewer, and a faster one is noticed
+    within a minute.
 
     What was drawn depends on the clock from then on: such dreams can't be dreamed again by their seed.
 
@@ -78,7 +79,8 @@ class Deadline:
         if self.took_s[count] <= self.seconds:
             self.next_rest[count] = max(FIRST_REST, self.next_rest[count] - 1)
             return
-        del self.took_s[count]  # the next try is judged by itself
         for more in (n for n in self.counts if n >= count):
+            self.took_s.pop(more, None)  # the next try is judged by itself
             self.resting[more] = max(self.resting[more], self.next_rest[count])
-        self.next_rest[count] = min(LONGEST_REST, 2 * self.next_rest[count])
+        if count != self.counts[-1]:  # the fewest are drawn in any case: that is no try
+            self.next_rest[count] = min(LONGEST_REST, 2 * self.next_rest[count])

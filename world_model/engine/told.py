@@ -46,7 +46,7 @@ def told(
 
 def on_host(*tensors: Tensor) -> list[NDArray[Any]]:
     """Arrays of tensors; from a GPU into pinned memory, all copies on their way before the one wait."""
-    copies = [tensor.to("cpu", non_blocking=True) for tensor in tensors]  # pinned, from a GPU
+    copies = [tensor.to("cpu", non_blocking=tensor.is_cuda) for tensor in tensors]  # then pinned
     if tensors[0].device.type == "cuda":
         torch.cuda.current_stream(tensors[0].device).synchronize()
     return [copy.numpy() for copy in copies]
