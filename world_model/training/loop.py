@@ -303,7 +303,8 @@ class Trainer:
             head = name.split(".")[0]
             parts.setdefault(head if head in alone else "", []).append(p)
         norms = [nn.utils.clip_grad_norm_(part, self.config.clip_norm) for part in parts.values()]
-        return torch.stack([norm.cpu() for norm in norms]).norm()
+        whole: Tensor = torch.linalg.vector_norm(torch.stack([norm.cpu() for norm in norms]))
+        return whole
 
     def _measure(self, on_checkpoint: Callable[[Trainer], Log], writer: object) -> None:
         self._report({f"val/{k}": v for k, v in on_checkpoint(self).items()}, writer)
