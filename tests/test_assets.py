@@ -17,6 +17,7 @@ from simulator.assets import assets_dir, contexts_dir, model_dir, stated_name
         ("nar", "town"),
         ("raster", "town"),
         ("dit", "town"),
+        ("var", "town"),
     ],
 )
 def test_a_checkpoint_starts_in_its_own_world_whatever_its_folder_is_called(

@@ -21,7 +21,7 @@ class BenchConfig:
     backends: tuple[str, ...] = ("eager", "onnx", "openvino")  # those of them that are ready
     batches: tuple[int, ...] = (1, 8, 16)
     # checkpoints of other families: folders, or names in assets/models; those of them that are there
-    families: tuple[str, ...] = ("town", "raster", "nar", "dit")
+    families: tuple[str, ...] = ("var", "raster", "nar", "dit")
     flow_steps: tuple[int, ...] = (1, 4, 20, 50)  # of family dit
     rounds: int = 20  # in each, all contenders have their turn
     steps: int = 30  # of a turn; slow contenders end it after `turn_s`
