@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from simulator.evaluation.settings import ControlConfig, EvalConfig, OpenLoopConfig
@@ -189,6 +190,7 @@ def subject(
 ) -> PaintedSubject:
     """A painted model of the given kind, ready to be judged."""
     settings = checkpoint.ModelConfig(name=kind, world=size)
+    torch.manual_seed(0)  # what an untrained model hears by chance mustn't depend on other tests
     world = Var(settings.world, settings.tokenizer.quantizer)
     untrained = checkpoint.Checkpoint(settings, Tokenizer(settings.tokenizer).eval(), world, "0")
     recorded = held_out or drives()
