@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simulator.bench.contenders import (
-    Contender,
-    Times,
-    compete,
-    stepper,
-)
+from simulator.bench.contenders import Contender, Times, compete, stepper
 from simulator.bench.floor import SIZE, peak_gflops, step_gflop
 from simulator.bench.programs import peak_mb
 from simulator.bench.settings import BenchConfig, Row
@@ -42,7 +37,7 @@ def measure_backends(config: BenchConfig) -> Section:
         for name, engine in engines.items()
     ]
     spent = compete(turns, config)
-    reference = EagerEngine(load(folder), 1, "cpu")
+    reference = EagerEngine(checkpoint, 1, "cpu")
     gflop = step_gflop(reference)
     places = {name: place_of(engine) for name, engine in engines.items()}
     devices = dict.fromkeys(device for _, device in places.values())

@@ -23,8 +23,9 @@ def measure_endurance(config: BenchConfig) -> Section:
     from world_model.engine import load_engine, ready_backends
 
     folder = model_folder(config.world_model)
-    able = ready(config, load(folder))
-    name = next((name for name in ready_backends(load(folder)) if name in able), able[0])
+    checkpoint = load(folder)
+    able = ready(config, checkpoint)
+    name = next((name for name in ready_backends(checkpoint) if name in able), able[0])
     engine = load_engine(folder, 1, backend=name)
     turn = stepper(engine, config.scenario, config.world_model)
     every = max(1, config.endurance_steps // LOOKS)

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.evaluation import metrics, perceptual
-from simulator.evaluation.control_rollouts import said, told
+from simulator.evaluation.control_rollouts import SPEED, said, told
 from simulator.evaluation.open_loop_clips import Clips
 from simulator.evaluation.open_loop_section import section
+from simulator.evaluation.reading import STANDING_MPS
 from simulator.evaluation.report import Section
 from simulator.evaluation.subject import Rows, Subject, padded_batches
 from world_model.engine.base import STATE_HEADS
@@ -25,8 +26,6 @@ from world_model.meter import MOTION, PLACE
 from world_model.training.data import DataError, evenly
 
 Frames = NDArray[np.uint8]
-SPEED = STATE_HEADS.index("speed_mps")
-STANDING_MPS = 0.05
 
 
 def open_loop(subject: Subject, progress: Callable[[], None] = lambda: None) -> Section:

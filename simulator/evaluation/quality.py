@@ -45,7 +45,7 @@ class Quality:
     figures: dict[str, Interval]
     measured: dict[
         str, str
-    ]  # digest of what each figure depends on besides the model: equal ones compare
+    ]  # by figure, what it depends on besides the model: equal digests compare
 
     def in_words(self, beside: Quality | None = None) -> list[str]:
         """One cell for each of `FIGURES`; starred where the other's was measured otherwise."""
