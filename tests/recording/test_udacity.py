@@ -52,13 +52,13 @@ def highway(folder: Path, count: int = 80) -> Path:
     return make_source(folder, (128, 256), rows)
 
 
-def lake(folder: Path) -> Path:
+def lake(folder: Path, steering: list[float] | None = None) -> Path:
     rows = [
         {
             "frame": n,
             "segment": 0,
             "time_s": 0.1 * n,
-            "steering": 0.5,
+            "steering": steering[n] if steering else 0.5,
             "speed": 10.0,
             "throttle": 0.75,
             "brake": 0.25,
@@ -115,6 +115,16 @@ def test_lake_turns_the_sign_of_steering_and_enlarges_the_frames(tmp_path: Path)
     np.testing.assert_allclose(episode.actions[:-1, 1], 0.5)
     np.testing.assert_allclose(episode.steps["speed_mps"], 4.4704)
     assert episode.frames().shape[1:] == (128, 256, 3)
+
+
+def test_the_lakes_car_turns_by_the_commands_before_a_frame(tmp_path: Path) -> None:
+    raw = lake(tmp_path / "raw", steering=[0.0] * 5 + [-1.0] * 15)
+    import_drives(LAKE, raw, tmp_path / "out")
+    episode = next(iterate_episodes(tmp_path / "out"))
+    full_lock_radps = 4.4704 * np.tan(np.deg2rad(25)) / 2.8
+    told = episode.steps["yaw_rate_radps"] / full_lock_radps
+    np.testing.assert_allclose(told[:6], 0.0)  # frame 5 is taken as the command is given
+    assert 0.4 < told[6] < 0.5 < told[7] < told[8] < told[-1] < 1.0001
 
 
 def test_an_interrupted_import_goes_on(tmp_path: Path) -> None:
