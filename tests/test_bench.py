@@ -172,6 +172,9 @@ def test_sizes_are_trained_once_and_compared(town, small, tmp_path):
     assert [path.parent.name for path in kept] == ["16x1x1", "32x1x1", "48x1x1"]
     (lines,) = [t.rows for t in first.tables if t.title == "Family var"]
     assert [line[0] for line in lines] == ["16x1x1", "32x1x1", "48x1x1"]
+    inner, whole = (np.array([float(line[i].split()[0]) for line in lines]) for i in (1, 2))
+    assert (np.diff(inner) > 0).all()
+    assert (inner < whole).all()
     times = [path.stat().st_mtime for path in kept]
     scaling.measure_scaling(config)
     assert [path.stat().st_mtime for path in kept] == times

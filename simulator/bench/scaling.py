@@ -2,7 +2,9 @@
 
 Models of family `var`, from small to large, each trained on the same batches for the same number of steps;
 then held-out loss and speed against parameters, and a power law L = (c N)^-b as in VAR (Tian et al. 2024,
-section 4.2). Short runs tell how loss falls with size under that little training, not where it ends.
+section 4.2), N being those of the transformer (attention, feed-forward, modulation) as there: codes, heads
+and what sees the past are hardly smaller in a small model. Short runs tell how loss falls with size under
+that little training, not where it ends.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from simulator.bench.settings import BenchConfig, Row
 from simulator.evaluation.intervals import Interval
 from simulator.evaluation.report import Chart, Section, Series, table
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -28,7 +33,8 @@ class Run:
 
     name: str
     folder: str  # its checkpoint
-    parameters: int
+    parameters: int  # of the world model
+    transformer: int  # of these in the transformer
     nats: float  # held out, mean over token maps
     told_by: str  # what the figure depends on besides the size
 
@@ -41,11 +47,12 @@ def measure_scaling(config: BenchConfig) -> Section:
     runs = [trained(config, size) for size in config.sizes]
     torch.set_num_threads(threads)  # training takes one
     spent = compete([Contender(run.name, steps_of(run, config)) for run in runs], config)
-    millions, nats = [run.parameters / 1e6 for run in runs], [run.nats for run in runs]
+    millions, nats = [run.transformer / 1e6 for run in runs], [run.nats for run in runs]
     power = power_law(millions, nats)
     lines = [
         (
             r.name,
+            f"{r.transformer / 1e6:.2f} M",
             f"{r.parameters / 1e6:.2f} M",
             f"{r.nats:.3f}",
             f"{spent[r.name].quantile(0.5):.1f}",
@@ -60,15 +67,16 @@ def measure_scaling(config: BenchConfig) -> Section:
         [
             table(
                 "Family var",
-                ("width x depth x heads", "parameters", "held-out nats", "step p50, ms"),
+                ("width x depth x heads", "transformer", "in all", "held-out nats", "step p50, ms"),
                 lines,
             )
         ],
-        "Parameters are the world model's, without tokenizer. Equal batches, learning rate and steps.",
+        "Parameters of the world model's transformer, and of all of it, without tokenizer. Equal batches, "
+        "learning rate and steps.",
         [
             Chart(
                 "Held-out loss",
-                "parameters, millions",
+                "parameters of the transformer, millions",
                 "nats a token",
                 (Series("var", tuple(millions), tuple(nats)),),
                 log_x=True,
@@ -93,6 +101,11 @@ def power_law(millions: Sequence[float], nats: Sequence[float]) -> Interval:
     reach = float(stats.t.ppf(0.975, len(millions) - 2) * line.stderr)
     value = -float(line.slope)
     return Interval(value, value - reach, value + reach, len(millions), len(millions))
+
+
+def numbers(part: nn.Module) -> int:
+    """How many parameters."""
+    return sum(p.numel() for p in part.parameters())
 
 
 def steps_of(run: Run, config: BenchConfig) -> Callable[[], Any]:
@@ -125,11 +138,12 @@ def trained(config: BenchConfig, size: str) -> Run:
     done = run_dir / "scaling.json"
     told_by = f"{config.scaling_steps} steps, {config.scaling_data}, tokens of {config.world_model}"
     if done.is_file():
-        kept = Run(**json.loads(done.read_text()))
-        if kept.told_by != told_by:
+        stated = json.loads(done.read_text())
+        kept = Run(**{"transformer": 0, **stated})
+        if kept.told_by != told_by or not kept.transformer:
             raise ValueError(
-                f"{done} holds a size trained otherwise ({kept.told_by}); wanted: {told_by}. Name another"
-                " scaling_dir, or remove it"
+                f"{done} holds a size trained or counted otherwise ({kept.told_by}); wanted: {told_by}."
+                " Name another scaling_dir, or remove it"
             )
         return kept
     base = model_folder(config.world_model)
@@ -154,7 +168,13 @@ def trained(config: BenchConfig, size: str) -> Run:
     save(run_dir / "checkpoint", described, task.checkpoint.tokenizer, model)
     figures = teacher_forced(task, model)
     nats = [value for name, value in figures.items() if name.startswith("nll_")]
-    parameters = sum(p.numel() for p in model.parameters())
-    run = Run(size, str(run_dir / "checkpoint"), parameters, sum(nats) / len(nats), told_by)
+    run = Run(
+        size,
+        str(run_dir / "checkpoint"),
+        parameters=numbers(model),
+        transformer=numbers(model.blocks) + numbers(model.modulation),
+        nats=sum(nats) / len(nats),
+        told_by=told_by,
+    )
     done.write_text(json.dumps(asdict(run)))
     return run

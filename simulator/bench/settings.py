@@ -27,7 +27,7 @@ class BenchConfig:
     steps: int = 30  # of a turn; slow contenders end it after `turn_s`
     turn_s: float = 2.0
     # of the study of scaling: width, depth and heads of each size
-    sizes: tuple[str, ...] = ("48x2x2", "96x4x3", "160x5x5", "224x7x7", "288x8x9")
+    sizes: tuple[str, ...] = ("80x3x2", "96x4x3", "160x5x5", "224x7x7", "320x8x10")
     scaling_steps: int = 600  # of training, for each size
     scaling_data: str = "data/cache/town"
     scaling_dir: str = "runs/scaling"  # where the sizes are kept
