@@ -15,6 +15,9 @@ from world_model.training.rare import fresh_event, rare_windows
 
 Rows = NDArray[np.int64]
 
+BRAKES = -0.3
+"""Who presses harder than that brakes."""
+
 
 class Pools:
     """Rows of the drives, by what they are good for.
@@ -44,6 +47,8 @@ class Pools:
         self.followed = uncrashed(drives, drives.window_ends(PAST_ACTIONS, 1))
         self.unhurt = self.followed[~drives.crashed(self.followed + 1)]
         self.events = self.followed[fresh_event(drives, self.followed)]
+        slower = drives.state_NS[self.unhurt + 1, 0] < drives.state_NS[self.unhurt, 0]
+        self.brakings = self.unhurt[slower & (drives.action_NA[self.unhurt, 1] < BRAKES)]
 
     def begins(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
         """Where dreams begin, by this share where rare things follow."""
@@ -73,6 +78,12 @@ class Pools:
     def motions(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:
         """After which frames the car moves as its wheel and pedals ask: no crash stops it."""
         return self._spread(self.unhurt, count, rare_share, generator)
+
+    def braking(self, count: int, generator: torch.Generator) -> Rows:
+        """After which frames somebody brakes."""
+        return at(
+            self.brakings, torch.rand(count, generator=generator, dtype=torch.float64).numpy()
+        )
 
     def _spread(
         self, pool: Rows, count: int, rare_share: float, generator: torch.Generator

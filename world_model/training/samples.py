@@ -39,6 +39,12 @@ class Contexts:
     past_BPChw: Tensor
     actions_BMA: Tensor
     ego_BE: Tensor
+    stands_B: NDArray[np.bool_] | None = None  # who has stopped: the next frame is the same
+
+    @property
+    def next_rows(self) -> NDArray[np.int64]:
+        """Where the frame that follows is."""
+        return self.rows + (1 if self.stands_B is None else ~self.stands_B)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ from world_model.families.road import PLACES
 from world_model.heads import MOTIONS
 from world_model.precision import low_precision
 from world_model.sampling import SamplingConfig
+from world_model.training.data import DataError
 from world_model.training.ego import ego_labels, labelled, with_ways
+from world_model.training.halts import HaltsConfig, stopped
 from world_model.training.latents import EncodedDrives, encode_drives
 from world_model.training.loop import LoopConfig
 from world_model.training.misled import MisledConfig, misled
@@ -54,6 +56,7 @@ class WorldTraining:
         0.0  # share that sees no second frame: the ego state has to say how it moves
     )
     misled: MisledConfig = field(default_factory=MisledConfig)
+    halts: HaltsConfig = field(default_factory=HaltsConfig)
     rollout_share: float = 0.0  # share of each batch whose context the model has dreamed itself
     rollout_steps: int = 16  # training steps, and so frames, that a dream goes on for
     rollout_from: int = 0  # step at which dreams begin
@@ -109,6 +112,16 @@ class WorldBatches:
             self.sides, self.val = with_ways(self.sides, self.val, self.model.dt_s)
         self.train = self.sides[0]
         self.pools = Pools(self.train.drives, config.rollout_steps, config.cache_dir)
+        if config.halts.braked_share and not len(self.pools.brakings):
+            raise DataError(
+                f"halts.braked_share={config.halts.braked_share}, but nobody brakes in {config.cache_dir}:"
+                " leave it 0, or record a braking"
+            )
+        if config.halts.stood_share and config.world.lead:
+            raise ValueError(
+                f"halts.stood_share={config.halts.stood_share} with world.lead=true: others go on while one"
+                " stands; accepted: one of the two"
+            )
 
     @property
     def lengths(self) -> list[int]:
@@ -175,6 +188,13 @@ class WorldBatches:
         """The ego state at the rows, 0 where unknown."""
         return ego_labels(self.model, data.drives, rows)
 
+    def told(self, contexts: Contexts) -> Tensor:
+        """The ego state of contexts, exactly."""
+        ego = self.ego(contexts.data, contexts.rows)
+        if contexts.stands_B is not None:
+            ego[torch.from_numpy(contexts.stands_B), :MOTIONS] = 0.0
+        return ego
+
     def unsure(self, ego_BE: Tensor, generator: torch.Generator) -> Tensor:
         """The ego state as inexact as what feeds it back."""
         size = torch.tensor(EGO_NOISE[: len(self.model.ego_states)])
@@ -221,8 +241,8 @@ class WorldBatches:
         past = torch.cat([part.past_BPChw for part in parts])
         actions = torch.cat([part.actions_BMA for part in parts])
         ego = torch.cat([part.ego_BE for part in parts])
-        true_ego = torch.cat([self.ego(part.data, part.rows) for part in parts])
-        targets = [self.target(part.data, part.rows + 1) for part in parts]
+        true_ego = torch.cat([self.told(part) for part in parts])
+        targets = [self.target(part.data, part.next_rows) for part in parts]
         latent, state, event, thing = (torch.cat(values) for values in zip(*targets, strict=True))
         weight = torch.ones(config.batch)
         windows = config.batch - dreams  # they stand first
@@ -244,7 +264,9 @@ class WorldBatches:
         still = torch.rand(count, generator=generator) < config.still_share
         past[still, 1:] = past[still, :1]
         past = misled(past, ego, self.model, self.checkpoint.tokenizer, config.misled, generator)
-        return Contexts(data, rows, past, actions, ego)
+        contexts = Contexts(data, rows, past, actions, ego)
+        share = config.halts.stood_share
+        return stopped(contexts, share, generator) if share else contexts
 
     @torch.no_grad()
     def foresee(self, past_BPChw: Tensor, actions_BMA: Tensor, ego_BE: Tensor) -> Tensor:
