@@ -14,7 +14,7 @@ from world_model.engine.base import STATE_HEADS
 from world_model.families.car import PAST_ACTIONS
 from world_model.families.reprojection import CameraConfig
 from world_model.training.data import DataError
-from world_model.training.halts import LEAST_PRESSED, HaltsConfig, braked
+from world_model.training.halts import LEAST_PRESSED, HaltsConfig, braked, slowed
 from world_model.training.loop import LoopConfig
 from world_model.training.world import WorldTask
 from world_model.training.world_batches import WorldTraining
@@ -77,22 +77,36 @@ def test_brakes_take_as_much_off_at_any_speed_and_no_speed_is_below_zero():
     pressed = -made[:, -1, 1]
     assert pressed.min() >= LEAST_PRESSED
     assert before[:, 0].min() < 0.1
-    assert before[:, 0].max() > 14
+    assert before[:, 0].max() > 18
     expected = (before[:, 0] - 0.7 * pressed).clamp_min(0)
     torch.testing.assert_close(after[:, 0], expected, atol=1e-5, rtol=0)
     assert after[:, 1].isnan().all()  # of the turn nothing is known
+    assert made[:, -1, 0].min() < -0.9
+    assert made[:, -1, 0].max() > 0.9
+    assert before[:, 1].abs().max() > 0.5
     held = (made[:, :, 1] < 0).all(1)
     assert held.float().mean() == pytest.approx(0.7, abs=0.07)
     assert (actions[:, 0, 1] == 0.9).all()  # what was given is left alone
 
 
+def test_who_is_faster_than_anybody_was_gets_slower():
+    count = 200
+    actions = torch.tensor([0.3, 0.9]).repeat(count, PAST_ACTIONS, 1)
+    state = torch.tensor([10.0, 0.2]).repeat(count, 1)
+    made, before, after = slowed(actions, state, state, 15.0, torch.Generator().manual_seed(0))
+    assert (before[:, 0] >= 15).all()
+    assert (after[:, 0] >= 15).all()
+    assert (after[:, 0] <= before[:, 0]).all()
+    assert (made[:, :, 1] == 0.9).all()
+
+
 def test_pedals_learn_from_brakings(training):
-    task = WorldTask(replace(training, halts=HaltsConfig(braked_share=0.5)))
+    task = WorldTask(replace(training, halts=HaltsConfig(braked_share=0.4, fast_share=0.2)))
     np.testing.assert_array_equal(task.pools.brakings, np.arange(19, 29))
     kinematics = task.model.reader.kinematics
     optimiser = torch.optim.Adam(kinematics.parameters(), 3e-3)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(150):
+    for _ in range(400):
         optimiser.zero_grad()
         task.motion_loss(generator).backward()
         optimiser.step()
@@ -100,6 +114,8 @@ def test_pedals_learn_from_brakings(training):
     ego = torch.tensor([[8.0, 0.0], [5.0, 0.0], [2.0, 0.0]])
     slower = ego[:, 0] - kinematics(full, ego)[0][:, 0]
     assert slower.tolist() == pytest.approx([0.5] * 3, abs=0.15)
+    fast = torch.tensor([[13.0, 0.0]])
+    assert kinematics(full[:1] * 0, fast)[0][0, 0] < 12.8
 
 
 @pytest.mark.parametrize("halts", [{"stood_share": 1.5}, {"braked_share": -0.1}])

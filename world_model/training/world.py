@@ -24,7 +24,7 @@ from world_model.families.road import PLACES
 from world_model.heads import MOTIONS, head_losses, state_losses
 from world_model.precision import low_precision
 from world_model.tokenizer.autoencoder import to_model
-from world_model.training.halts import braked
+from world_model.training.halts import braked, slowed
 from world_model.training.latents import VEHICLE_IN
 from world_model.training.loop import Log, Trainer
 from world_model.training.world_batches import WorldBatches, WorldTraining
@@ -100,16 +100,18 @@ class WorldTask(WorldBatches):
         """How well speed and yaw rate follow from the actions, on rows enough to meet sharp turns."""
         data, rows = self.moving(self.config.motion_rows, generator)
         reader = self.model.reader
-        count = int(self.config.halts.braked_share * self.config.motion_rows)
-        if count:
-            rows[:count] = self.pools.braking(count, generator)
+        halts, count = self.config.halts, self.config.motion_rows
+        brakings = int(halts.braked_share * count)
+        if brakings:
+            rows[:brakings] = self.pools.braking(brakings, generator)
         actions, ego = self.actions(data, rows), self.ego(data, rows)
         true = torch.from_numpy(data.drives.state_NS[rows + 1])
-        if count:
-            most_mps = float(np.nanmax(data.drives.state_NS[:, 0]))
-            made = braked(actions[:count], ego[:count], true[:count], most_mps, generator)
-            for mine, theirs in zip((actions, ego, true), made, strict=True):
-                mine[:count] = theirs
+        fast = slice(brakings, brakings + int(halts.fast_share * count))
+        most_mps = float(np.nanmax(data.drives.state_NS[:, 0]))
+        for made, part in ((braked, slice(brakings)), (slowed, fast)):
+            if part.start != part.stop:
+                other = made(actions[part], ego[part], true[part], most_mps, generator)
+                actions[part], ego[part], true[part] = other
         motion, log_scale = reader.kinematics(actions, ego)
         return state_losses(motion, log_scale, true, slice(MOTIONS))
 
