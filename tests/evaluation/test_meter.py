@@ -196,3 +196,18 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, harm, message):
     harm(tmp_path)
     with pytest.raises(CheckpointError, match=message):
         load_meter(tmp_path)
+
+
+def test_slower_pairs_move_the_picture_as_much_less(tmp_path):
+    write_cache(tmp_path / "cache")
+    whole, slower = (
+        MeterTask(dataclasses.replace(settings(tmp_path), rare_share=0.0, slower_share=share))
+        for share in (0.0, 1.0)
+    )
+    flow, true = whole._motion_batch(torch.Generator().manual_seed(0))
+    less, told = slower._motion_batch(torch.Generator().manual_seed(0))
+    turns = true[:, 1] != 0
+    share = told[turns, 1] / true[turns, 1]
+    assert 0 <= share.min() < 0.1
+    assert 0.9 < share.max() <= 1
+    torch.testing.assert_close(less[turns], flow[turns] * share.view(-1, 1, 1, 1))

@@ -48,6 +48,8 @@ class MeterTraining:
     pairs: int = 60_000  # whose optical flow is computed once, before the first step
     motion_batch: int = 128
     rare_share: float = 0.4  # of each batch is drawn from the rare moments: see `rare_motion`
+    # of each batch is shown as by a slower car, down to a standing one: for drives in which nobody stops
+    slower_share: float = 0.0
     place_batch: int = 16
     mirror_share: float = 0.3
     turn_rad: float = 0.0  # pictures are turned by up to this, and the heading with them
@@ -126,7 +128,12 @@ class MeterTask:
         sideways = torch.tensor([-1.0, 1.0]).view(2, 1, 1)
         flow = torch.where(mirrored.view(-1, 1, 1, 1), flow.flip(-1) * sideways, flow)
         signs = torch.tensor(MIRRORED_SIGNS[:MOTIONS])
-        return flow, torch.where(mirrored.unsqueeze(1), true * signs, true)
+        true = torch.where(mirrored.unsqueeze(1), true * signs, true)
+        if config.slower_share > 0:  # what is twice as slow moves the picture half as far
+            slower = torch.rand(count, generator=generator) < config.slower_share
+            share = torch.where(slower, torch.rand(count, generator=generator), 1.0)
+            flow, true = flow * share.view(-1, 1, 1, 1), true * share.unsqueeze(1)
+        return flow, true
 
     def _place_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, h, w), varied in light, noise, sharpness and side, and labels (B, S - 2)."""
