@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simulator.bench.contenders import Contender, Times, compete, present, stepper
 from simulator.bench.dreams import section
-from simulator.bench.floor import step_gflop
+from simulator.bench.floor import parameters, step_gflop
 from simulator.bench.settings import BenchConfig, Row
 from simulator.evaluation.quality import FIGURES, Quality, kept
 from simulator.evaluation.report import Section, Table, table
@@ -56,7 +56,7 @@ class Entrant:
         from world_model.engine.eager import EagerEngine
 
         assert self.checkpoint.world is not None
-        millions = sum(p.numel() for p in self.checkpoint.world.parameters()) / 1e6
+        millions = parameters(self.checkpoint.world) / 1e6
         gflop = step_gflop(EagerEngine(self.checkpoint, 1, precision="auto"))
         return f"{millions:.2f} M", f"{gflop:.2f}"
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import nn
+
     from world_model.engine.eager import EagerEngine
 
 SIZE = 1024
@@ -28,6 +30,11 @@ def peak_gflops(precision: str, device: str = "cpu") -> float:
             torch.cuda.synchronize()
         best_s = min(best_s, time.perf_counter() - begin)
     return 2 * SIZE**3 / best_s / 1e9
+
+
+def parameters(part: nn.Module) -> int:
+    """How many numbers are learned in it."""
+    return sum(p.numel() for p in part.parameters())
 
 
 def step_gflop(engine: EagerEngine) -> float:

@@ -13,18 +13,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from simulator.bench.contenders import Contender, compete, stepper
 from simulator.bench.dreams import section
+from simulator.bench.floor import parameters
 from simulator.bench.settings import BenchConfig, Row
 from simulator.evaluation.intervals import Interval
 from simulator.evaluation.report import Chart, Section, Series, table
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +101,6 @@ def power_law(millions: Sequence[float], nats: Sequence[float]) -> Interval:
     return Interval(value, value - reach, value + reach, len(millions), len(millions))
 
 
-def numbers(part: nn.Module) -> int:
-    """How many parameters."""
-    return sum(p.numel() for p in part.parameters())
-
-
 def steps_of(run: Run, config: BenchConfig) -> Callable[[], Any]:
     """Steps of a trained size in PyTorch."""
     from world_model.checkpoint import load
@@ -171,8 +164,8 @@ def trained(config: BenchConfig, size: str) -> Run:
     run = Run(
         size,
         str(run_dir / "checkpoint"),
-        parameters=numbers(model),
-        transformer=numbers(model.blocks) + numbers(model.modulation),
+        parameters=parameters(model),
+        transformer=parameters(model.blocks) + parameters(model.modulation),
         nats=sum(nats) / len(nats),
         told_by=told_by,
     )

@@ -48,6 +48,8 @@ class Pools:
         self.unhurt = self.followed[~drives.crashed(self.followed + 1)]
         self.events = self.followed[fresh_event(drives, self.followed)]
         slower = drives.state_NS[self.unhurt + 1, 0] < drives.state_NS[self.unhurt, 0]
+        self.most_mps = float(np.nanmax(drives.state_NS[:, 0], initial=0.0))
+        """The highest speed that was driven."""
         self.brakings = self.unhurt[slower & (drives.action_NA[self.unhurt, 1] < BRAKES)]
 
     def begins(self, count: int, rare_share: float, generator: torch.Generator) -> Rows:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -107,11 +106,10 @@ class WorldTask(WorldBatches):
         actions, ego = self.actions(data, rows), self.ego(data, rows)
         true = torch.from_numpy(data.drives.state_NS[rows + 1])
         fast = slice(brakings, brakings + int(halts.fast_share * count))
-        most_mps = float(np.nanmax(data.drives.state_NS[:, 0]))
         for made, part in ((braked, slice(brakings)), (slowed, fast)):
             if part.start != part.stop:
-                other = made(actions[part], ego[part], true[part], most_mps, generator)
-                actions[part], ego[part], true[part] = other
+                steps = actions[part], ego[part], true[part]
+                actions[part], ego[part], true[part] = made(*steps, self.pools.most_mps, generator)
         motion, log_scale = reader.kinematics(actions, ego)
         return state_losses(motion, log_scale, true, slice(MOTIONS))
 
